@@ -1,0 +1,18 @@
+//! Synthesizes the missing T1w or T2w brain MRI contrast from the one at hand.
+//!
+//! This is the front door: what a Rust user may rely on is re-exported here.
+//!
+//! Research software, not a medical device: a synthetic image is an estimate, and must be marked as one wherever it
+//! goes.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod limits;
+pub mod nifti;
+pub mod volume;
+
+pub use error::{Error, Result};
+pub use limits::Limits;
+pub use volume::{Affine, Grid, Volume};

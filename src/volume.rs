@@ -1,0 +1,350 @@
+//! Voxels and where they lie: the one place that knows affines and orientations.
+//!
+//! A voxel index (i, j, k) has i fastest in memory. An [`Affine`] takes a voxel index to millimetres in RAS+ (x to the
+//! patient's right, y to the front, z to the top), as NIfTI does. DICOM, ITK and the C interface speak LPS; the sign
+//! change is [`Affine::from_lps`] and [`Affine::to_lps`], and nowhere else.
+
+use glam::{DAffine3, DMat3, DVec3};
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, ShapeBuilder};
+
+use crate::{Error, Result};
+
+/// Determinant of an affine's axes, relative to the product of their lengths, under which they are called coplanar.
+const SINGULAR_BELOW: f64 = 1e-4;
+/// Voxel sizes that a head scan can have, in millimetres.
+const VOXEL_SIZE_RANGE: std::ops::RangeInclusive<f64> = 0.01..=100.0;
+
+/// An invertible map from voxel indices to millimetres (RAS+).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine(DAffine3);
+
+impl Affine {
+    /// From the rows of a 4x4 matrix.
+    ///
+    /// # Errors
+    /// [`Error::BadImage`] if an entry is not finite, the last row is not (0, 0, 0, 1), a voxel size is outside
+    /// 0.01..=100 mm, or the axes are coplanar.
+    pub fn from_rows(rows: [[f64; 4]; 4]) -> Result<Self> {
+        if rows.iter().flatten().any(|entry| !entry.is_finite()) {
+            return Err(Error::BadImage("the affine has an entry that is not a finite number".into()));
+        }
+        if rows[3] != [0.0, 0.0, 0.0, 1.0] {
+            return Err(Error::BadImage(format!("the affine's last row is {:?}, not 0 0 0 1", rows[3])));
+        }
+        let column = |j: usize| DVec3::new(rows[0][j], rows[1][j], rows[2][j]);
+        let affine = DAffine3 {
+            matrix3: DMat3::from_cols(column(0), column(1), column(2)),
+            translation: column(3),
+        };
+        Self::checked(affine)
+    }
+
+    /// From a matrix that the maths already made, with the checks of [`Affine::from_rows`].
+    fn checked(affine: DAffine3) -> Result<Self> {
+        let sizes = column_lengths(&affine.matrix3);
+        if let Some(size) = sizes.iter().find(|size| !VOXEL_SIZE_RANGE.contains(*size)) {
+            return Err(Error::BadImage(format!(
+                "a voxel of {size} mm: the affine must have voxels of 0.01 to 100 mm"
+            )));
+        }
+        let volume = affine.matrix3.determinant().abs() / (sizes[0] * sizes[1] * sizes[2]);
+        if volume < SINGULAR_BELOW {
+            return Err(Error::BadImage("the affine is singular: its axes lie in one plane".into()));
+        }
+        Ok(Self(affine))
+    }
+
+    /// From the rows of a 4x4 matrix to LPS millimetres, as DICOM, ITK and the C interface have it.
+    ///
+    /// # Errors
+    /// Those of [`Affine::from_rows`].
+    pub fn from_lps(rows: [[f64; 4]; 4]) -> Result<Self> {
+        Self::from_rows(flip_x_and_y(rows))
+    }
+
+    /// An axis-aligned RAS grid: voxel sizes and the position of voxel (0, 0, 0), both in millimetres.
+    ///
+    /// # Errors
+    /// Those of [`Affine::from_rows`].
+    pub fn from_sizes(sizes: [f64; 3], origin: [f64; 3]) -> Result<Self> {
+        Self::from_rows([
+            [sizes[0], 0.0, 0.0, origin[0]],
+            [0.0, sizes[1], 0.0, origin[1]],
+            [0.0, 0.0, sizes[2], origin[2]],
+            [0.0, 0.0, 0.0, 1.0],
+        ])
+    }
+
+    /// The rows of the 4x4 matrix to RAS+ millimetres.
+    pub fn rows(&self) -> [[f64; 4]; 4] {
+        let (m, t) = (self.0.matrix3, self.0.translation);
+        let row = |r: usize| [m.col(0)[r], m.col(1)[r], m.col(2)[r], t[r]];
+        [row(0), row(1), row(2), [0.0, 0.0, 0.0, 1.0]]
+    }
+
+    /// The rows of the 4x4 matrix to LPS millimetres.
+    pub fn to_lps(&self) -> [[f64; 4]; 4] {
+        flip_x_and_y(self.rows())
+    }
+
+    /// Millimetres of a (fractional) voxel index.
+    pub fn to_millimetres(&self, index: [f64; 3]) -> [f64; 3] {
+        self.0.transform_point3(DVec3::from_array(index)).to_array()
+    }
+
+    /// Voxel sizes along i, j, k in millimetres.
+    pub fn voxel_sizes(&self) -> [f64; 3] {
+        column_lengths(&self.0.matrix3)
+    }
+
+    /// The map from voxel indices of this grid to (fractional) voxel indices of `other`.
+    pub fn to_indices_of(&self, other: &Self) -> IndexMap {
+        IndexMap(other.0.inverse() * self.0)
+    }
+
+    /// For each patient axis (right, front, top), the voxel axis nearest to it and whether that axis points the other
+    /// way. Every voxel axis is named once.
+    pub fn nearest_axes(&self) -> [(usize, bool); 3] {
+        let sizes = self.voxel_sizes();
+        let cosine = |row: usize, axis: usize| self.0.matrix3.col(axis)[row] / sizes[axis];
+        let score = |axes: &[usize; 3]| -> f64 { (0..3).map(|row| cosine(row, axes[row]).abs()).sum() };
+        let mut best = AXIS_ORDERS[0];
+        for order in &AXIS_ORDERS[1..] {
+            // A tie (45 degrees) keeps the earlier order, so that the choice does not hang on rounding.
+            if score(order) > score(&best) + 1e-9 {
+                best = *order;
+            }
+        }
+        [0, 1, 2].map(|row| (best[row], cosine(row, best[row]) < 0.0))
+    }
+
+    /// The largest angle in degrees between a patient axis and the voxel axis nearest to it.
+    pub fn obliqueness_degrees(&self) -> f64 {
+        let sizes = self.voxel_sizes();
+        let axes = self.nearest_axes();
+        let smallest_cosine = (0..3)
+            .map(|row| (self.0.matrix3.col(axes[row].0)[row] / sizes[axes[row].0]).abs())
+            .fold(1.0, f64::min);
+        smallest_cosine.clamp(0.0, 1.0).acos().to_degrees()
+    }
+
+    /// This grid with its origin moved to the voxel index `start`.
+    #[must_use]
+    pub fn cropped_at(&self, start: [f64; 3]) -> Self {
+        let translation = self.0.transform_point3(DVec3::from_array(start));
+        Self(DAffine3 { matrix3: self.0.matrix3, translation })
+    }
+}
+
+/// The six orders in which three voxel axes can be named.
+const AXIS_ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+
+/// A map from voxel indices of one grid to fractional voxel indices of another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct IndexMap(DAffine3);
+
+impl IndexMap {
+    /// The fractional index in the other grid.
+    pub fn apply(&self, index: [f64; 3]) -> [f64; 3] {
+        self.0.transform_point3(DVec3::from_array(index)).to_array()
+    }
+
+    /// What one step along axis `axis` of this grid adds to the index in the other.
+    pub fn step(&self, axis: usize) -> [f64; 3] {
+        self.0.matrix3.col(axis).to_array()
+    }
+}
+
+fn column_lengths(matrix: &DMat3) -> [f64; 3] {
+    [matrix.col(0).length(), matrix.col(1).length(), matrix.col(2).length()]
+}
+
+fn flip_x_and_y(mut rows: [[f64; 4]; 4]) -> [[f64; 4]; 4] {
+    for entry in rows[..2].iter_mut().flatten() {
+        // Not `-0.0`, which some tools print.
+        *entry = 0.0 - *entry;
+    }
+    rows
+}
+
+/// The voxel grid of a volume: how many voxels, and where they lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Grid {
+    /// Voxels along i, j, k; each at least 1.
+    pub dims: [usize; 3],
+    /// From voxel index to millimetres.
+    pub affine: Affine,
+}
+
+impl Grid {
+    /// Number of voxels.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// True if an axis has no voxel.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A three-dimensional image: float voxels with i fastest in memory, and their place in space.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Volume {
+    voxels: Array3<f32>,
+    affine: Affine,
+}
+
+impl Volume {
+    /// From voxels (any memory order; brought to i fastest) and their affine.
+    ///
+    /// # Errors
+    /// [`Error::BadImage`] if an axis has no voxel.
+    pub fn new(voxels: Array3<f32>, affine: Affine) -> Result<Self> {
+        if voxels.is_empty() {
+            return Err(Error::BadImage(format!("an image of {:?} voxels", voxels.dim())));
+        }
+        let voxels = if voxels.t().is_standard_layout() {
+            voxels
+        } else {
+            let mut ordered = Array3::zeros(voxels.dim().f());
+            ordered.assign(&voxels);
+            ordered
+        };
+        Ok(Self { voxels, affine })
+    }
+
+    /// A volume of zeros on `grid`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if its memory cannot be had, [`Error::BadImage`] if an axis has no voxel.
+    pub fn zeros(grid: &Grid) -> Result<Self> {
+        let mut data = Vec::new();
+        data.try_reserve_exact(grid.len())
+            .map_err(|fault| Error::OutOfMemory(format!("an image of {:?} voxels: {fault}", grid.dims)))?;
+        data.resize(grid.len(), 0.0);
+        let shape = (grid.dims[0], grid.dims[1], grid.dims[2]).f();
+        let voxels = Array3::from_shape_vec(shape, data).map_err(|fault| Error::Internal(fault.to_string()))?;
+        Self::new(voxels, grid.affine)
+    }
+
+    /// Voxels, index (i, j, k).
+    pub fn voxels(&self) -> ArrayView3<'_, f32> {
+        self.voxels.view()
+    }
+
+    /// Voxels to change, index (i, j, k).
+    pub fn voxels_mut(&mut self) -> ArrayViewMut3<'_, f32> {
+        self.voxels.view_mut()
+    }
+
+    /// Voxels in memory order, i fastest.
+    pub fn as_slice(&self) -> &[f32] {
+        self.voxels.as_slice_memory_order().unwrap_or(&[])
+    }
+
+    /// Voxels to change in memory order, i fastest.
+    pub fn as_mut_slice(&mut self) -> &mut [f32] {
+        self.voxels.as_slice_memory_order_mut().unwrap_or(&mut [])
+    }
+
+    /// From voxel index to millimetres.
+    pub fn affine(&self) -> &Affine {
+        &self.affine
+    }
+
+    /// Voxels along i, j, k.
+    pub fn dims(&self) -> [usize; 3] {
+        let (i, j, k) = self.voxels.dim();
+        [i, j, k]
+    }
+
+    /// Dimensions and affine.
+    pub fn grid(&self) -> Grid {
+        Grid { dims: self.dims(), affine: self.affine }
+    }
+
+    /// The voxels, giving up their place in space.
+    pub fn into_voxels(self) -> Array3<f32> {
+        self.voxels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn signed_permutation(order: usize, signs: u8, sizes: [f64; 3], origin: [f64; 3]) -> Affine {
+        let mut rows = [[0.0; 4]; 4];
+        for row in 0..3 {
+            let axis = AXIS_ORDERS[order][row];
+            let sign = if signs >> row & 1 == 1 { -1.0 } else { 1.0 };
+            rows[row][axis] = sign * sizes[axis];
+            rows[row][3] = origin[row];
+        }
+        rows[3][3] = 1.0;
+        Affine::from_rows(rows).unwrap()
+    }
+
+    #[test]
+    fn nearest_axes_name_all_48_orientations() {
+        for order in 0..6 {
+            for signs in 0..8_u8 {
+                let affine = signed_permutation(order, signs, [0.7, 1.0, 3.0], [1.0, 2.0, 3.0]);
+                let expected = [0, 1, 2].map(|row| (AXIS_ORDERS[order][row], signs >> row & 1 == 1));
+                assert_eq!(affine.nearest_axes(), expected);
+                assert!(affine.obliqueness_degrees() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn singular_and_senseless_affines_are_refused() {
+        let plane = [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+        assert!(matches!(Affine::from_rows(plane), Err(Error::BadImage(_))));
+        for size in [0.0, f64::NAN, f64::INFINITY, 1e-5, 1e5] {
+            assert!(matches!(Affine::from_sizes([size, 1.0, 1.0], [0.0; 3]), Err(Error::BadImage(_))), "{size}");
+        }
+        let mut perspective = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0; 4]];
+        perspective[3] = [0.1, 0.0, 0.0, 1.0];
+        assert!(Affine::from_rows(perspective).is_err());
+    }
+
+    #[test]
+    fn lps_is_ras_with_two_signs_changed() {
+        let affine = Affine::from_sizes([1.0, 2.0, 3.0], [10.0, 20.0, 30.0]).unwrap();
+        let lps = affine.to_lps();
+        assert_eq!(lps[0], [-1.0, 0.0, 0.0, -10.0]);
+        assert_eq!(lps[1], [0.0, -2.0, 0.0, -20.0]);
+        assert_eq!(lps[2], [0.0, 0.0, 3.0, 30.0]);
+        assert_eq!(Affine::from_lps(lps).unwrap(), affine);
+    }
+
+    #[test]
+    fn volumes_keep_their_voxels_in_any_memory_order() {
+        let c_order = Array3::from_shape_fn((2, 3, 4), |(i, j, k)| (i + 10 * j + 100 * k) as f32);
+        let volume = Volume::new(c_order.clone(), Affine::from_sizes([1.0; 3], [0.0; 3]).unwrap()).unwrap();
+        assert_eq!(volume.voxels(), c_order.view());
+        assert_eq!(&volume.as_slice()[..3], &[0.0, 1.0, 10.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn index_maps_agree_with_millimetres(
+            order in 0_usize..6, signs in 0_u8..8,
+            sizes in prop::array::uniform3(0.3_f64..5.0), origin in prop::array::uniform3(-200.0_f64..200.0),
+            index in prop::array::uniform3(-50.0_f64..300.0),
+        ) {
+            let from = signed_permutation(order, signs, sizes, origin);
+            let to = Affine::from_rows([
+                [0.9, -0.1, 0.2, 4.0], [0.1, 1.1, 0.0, -3.0], [-0.2, 0.05, 2.0, 9.0], [0.0, 0.0, 0.0, 1.0],
+            ]).unwrap();
+            let there = from.to_indices_of(&to).apply(index);
+            let (a, b) = (from.to_millimetres(index), to.to_millimetres(there));
+            for axis in 0..3 {
+                prop_assert!((a[axis] - b[axis]).abs() < 1e-8);
+            }
+        }
+    }
+}
