@@ -58,10 +58,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An input or output error on `path`.
     pub fn io(path: impl AsRef<Path>, source: io::Error) -> Self {
-        Self::Io {
-            path: path.as_ref().to_owned(),
-            source,
-        }
+        Self::Io { path: path.as_ref().to_owned(), source }
     }
 
     /// The same error, saying which file it is about (unless it says so already).
@@ -69,10 +66,7 @@ impl Error {
     pub fn in_file(self, path: impl AsRef<Path>) -> Self {
         match self {
             Self::Io { .. } | Self::InFile { .. } | Self::Cancelled => self,
-            fault => Self::InFile {
-                path: path.as_ref().to_owned(),
-                fault: Box::new(fault),
-            },
+            fault => Self::InFile { path: path.as_ref().to_owned(), fault: Box::new(fault) },
         }
     }
 

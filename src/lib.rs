@@ -9,10 +9,17 @@
 #![warn(missing_docs)]
 
 pub mod error;
+mod guard;
 pub mod limits;
+pub mod model;
 pub mod nifti;
+mod plausible;
+pub mod prepare;
+pub mod synthesize;
 pub mod volume;
 
 pub use error::{Error, Result};
 pub use limits::Limits;
+pub use model::{Contrast, Model};
+pub use synthesize::synthesize;
 pub use volume::{Affine, Grid, Volume};

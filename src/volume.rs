@@ -6,6 +6,7 @@
 
 use glam::{DAffine3, DMat3, DVec3};
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, ShapeBuilder};
+use rayon::prelude::*;
 
 use crate::{Error, Result};
 
@@ -32,10 +33,8 @@ impl Affine {
             return Err(Error::BadImage(format!("the affine's last row is {:?}, not 0 0 0 1", rows[3])));
         }
         let column = |j: usize| DVec3::new(rows[0][j], rows[1][j], rows[2][j]);
-        let affine = DAffine3 {
-            matrix3: DMat3::from_cols(column(0), column(1), column(2)),
-            translation: column(3),
-        };
+        let affine =
+            DAffine3 { matrix3: DMat3::from_cols(column(0), column(1), column(2)), translation: column(3) };
         Self::checked(affine)
     }
 
@@ -224,7 +223,8 @@ impl Volume {
             .map_err(|fault| Error::OutOfMemory(format!("an image of {:?} voxels: {fault}", grid.dims)))?;
         data.resize(grid.len(), 0.0);
         let shape = (grid.dims[0], grid.dims[1], grid.dims[2]).f();
-        let voxels = Array3::from_shape_vec(shape, data).map_err(|fault| Error::Internal(fault.to_string()))?;
+        let voxels =
+            Array3::from_shape_vec(shape, data).map_err(|fault| Error::Internal(fault.to_string()))?;
         Self::new(voxels, grid.affine)
     }
 
@@ -248,6 +248,14 @@ impl Volume {
         self.voxels.as_slice_memory_order_mut().unwrap_or(&mut [])
     }
 
+    /// Replaces each voxel by `change` of it and the mask's value there, on all threads of the current pool.
+    pub(crate) fn change_by_mask(&mut self, mask: &Array3<bool>, change: impl Fn(f32, bool) -> f32 + Sync) {
+        // Masks are made by `in_memory_order`, so both slices run i fastest.
+        let mask = mask.as_slice_memory_order().unwrap_or(&[]);
+        let pairs = self.as_mut_slice().par_iter_mut().zip(mask);
+        pairs.for_each(|(voxel, &inside)| *voxel = change(*voxel, inside));
+    }
+
     /// From voxel index to millimetres.
     pub fn affine(&self) -> &Affine {
         &self.affine
@@ -268,6 +276,11 @@ impl Volume {
     pub fn into_voxels(self) -> Array3<f32> {
         self.voxels
     }
+}
+
+/// An array with i fastest in memory, as every volume and mask of this library has it.
+pub(crate) fn in_memory_order<T: Clone>(shape: (usize, usize, usize), value: T) -> Array3<T> {
+    Array3::from_elem(shape.f(), value)
 }
 
 #[cfg(test)]
@@ -304,7 +317,10 @@ mod tests {
         let plane = [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
         assert!(matches!(Affine::from_rows(plane), Err(Error::BadImage(_))));
         for size in [0.0, f64::NAN, f64::INFINITY, 1e-5, 1e5] {
-            assert!(matches!(Affine::from_sizes([size, 1.0, 1.0], [0.0; 3]), Err(Error::BadImage(_))), "{size}");
+            assert!(
+                matches!(Affine::from_sizes([size, 1.0, 1.0], [0.0; 3]), Err(Error::BadImage(_))),
+                "{size}"
+            );
         }
         let mut perspective = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0; 4]];
         perspective[3] = [0.1, 0.0, 0.0, 1.0];

@@ -1,0 +1,127 @@
+//! Models: one ONNX file each, checked before it runs, shared freely between threads.
+
+mod card;
+mod check;
+mod embedded;
+mod load;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use card::{CARD_FORMAT, CARD_PREFIX, Card, Contrast};
+pub use check::{INPUT_NAME, OUTPUT_NAME};
+pub(crate) use load::Network;
+
+use crate::{Error, Limits, Result};
+
+/// A loaded model: immutable, cheap to clone, shared freely between threads.
+#[derive(Clone, Debug)]
+pub struct Model {
+    loaded: Arc<load::Loaded>,
+}
+
+/// How to load a model file.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Bounds on the file.
+    pub limits: Limits,
+    /// The SHA-256 that the file must have, in hexadecimal.
+    pub sha256: Option<String>,
+}
+
+impl Model {
+    /// Reads, checks and loads a model file.
+    ///
+    /// Where a file `NAME.onnx.sha256` lies beside `NAME.onnx` and no SHA-256 is given, the one in it is checked.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read, otherwise those of [`Model::from_bytes`].
+    pub fn open(path: &Path, options: &LoadOptions) -> Result<Self> {
+        let bytes = read_bounded(path, options.limits.max_model_bytes)?;
+        let sha256 = match &options.sha256 {
+            Some(given) => Some(given.clone()),
+            None => sha256_beside(path)?,
+        };
+        let options = LoadOptions { sha256, ..options.clone() };
+        Self::from_bytes(&bytes, &options).map_err(|fault| fault.in_file(path))
+    }
+
+    /// Checks and loads a model file that is in memory. Nothing of `bytes` is kept.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`] if the file is too large, its SHA-256 differs from the one given, it is no ONNX file, its card
+    /// or graph is not what this library runs, or the engine cannot compile it.
+    pub fn from_bytes(bytes: &[u8], options: &LoadOptions) -> Result<Self> {
+        let loaded = load::load(bytes, &options.limits, options.sha256.as_deref().map(str::trim))?;
+        Ok(Self { loaded: Arc::new(loaded) })
+    }
+
+    /// The default model from `source` to `target` that is inside this library.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the contrasts are equal, [`Error::Unsupported`] if this build has no such model.
+    pub fn embedded(source: Contrast, target: Contrast) -> Result<Self> {
+        if source == target {
+            return Err(Error::InvalidArgument(format!("from {source} to {target}: nothing to synthesize")));
+        }
+        let found = embedded::EMBEDDED.iter().find(|model| (model.source, model.target) == (source, target));
+        let Some(found) = found else {
+            return Err(Error::Unsupported(format!("this build holds no model from {source} to {target}")));
+        };
+        let sha256 = found.sha256.split_whitespace().next().map(str::to_owned);
+        Self::from_bytes(found.bytes, &LoadOptions { sha256, ..LoadOptions::default() })
+    }
+
+    /// The contrasts (source, target) of the models that are inside this library.
+    pub fn embedded_contrasts() -> impl Iterator<Item = (Contrast, Contrast)> {
+        embedded::EMBEDDED.iter().map(|model| (model.source, model.target))
+    }
+
+    /// What the model says of itself.
+    pub fn card(&self) -> &Card {
+        &self.loaded.card
+    }
+
+    /// SHA-256 of the model file, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.loaded.sha256
+    }
+
+    /// Bytes that the weights take in memory.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        self.loaded.weight_bytes
+    }
+
+    /// The network compiled for an in-plane window (height, width).
+    pub(crate) fn network(&self, window: [usize; 2]) -> Result<Arc<Network>> {
+        self.loaded.network(window)
+    }
+}
+
+fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(|fault| Error::io(path, fault))?;
+    if !file.metadata().map_err(|fault| Error::io(path, fault))?.is_file() {
+        return Err(Error::BadModel("not a regular file".into()).in_file(path));
+    }
+    let mut bytes = Vec::new();
+    // One byte over the limit is enough for the check of the size to fail.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|fault| Error::io(path, fault))?;
+    Ok(bytes)
+}
+
+/// The SHA-256 in the file beside a model, as `sha256sum` writes it, if there is one.
+fn sha256_beside(path: &Path) -> Result<Option<String>> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sha256");
+    let beside = Path::new(&name);
+    match std::fs::read_to_string(beside) {
+        Ok(text) => match text.split_whitespace().next() {
+            Some(sha256) => Ok(Some(sha256.to_owned())),
+            None => Err(Error::BadModel("it holds no SHA-256".into()).in_file(beside)),
+        },
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(fault) => Err(Error::io(beside, fault)),
+    }
+}

@@ -1,0 +1,102 @@
+//! Small ONNX files whose result is known, for tests.
+#![allow(dead_code, reason = "each test program uses some of them")]
+
+use prost::Message;
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+    TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, attribute_proto::AttributeType,
+    tensor_proto::DataType, tensor_shape_proto, type_proto,
+};
+
+/// A model that returns the middle one of its `slices_in` slices.
+pub fn middle_slice(slices_in: usize) -> Vec<u8> {
+    shifted(slices_in, slices_in / 2, [0, 0])
+}
+
+/// A model that returns slice `channel` so that voxel (row, column) shows what was at (row, column) + `shift`.
+pub fn shifted(slices_in: usize, channel: usize, shift: [usize; 2]) -> Vec<u8> {
+    convolution(slices_in, channel, shift).encode_to_vec()
+}
+
+/// The same, to be damaged by a test before it is encoded.
+pub fn convolution(slices_in: usize, channel: usize, shift: [usize; 2]) -> ModelProto {
+    let radius = 2;
+    let size = 2 * radius + 1;
+    let mut kernel = vec![0.0_f32; slices_in * size * size];
+    kernel[(channel * size + radius + shift[0]) * size + radius + shift[1]] = 1.0;
+    let weights = TensorProto {
+        dims: [1, slices_in, size, size].map(|length| length as i64).to_vec(),
+        data_type: DataType::Float as i32,
+        float_data: kernel,
+        name: "weights".into(),
+        ..TensorProto::default()
+    };
+    let convolution = NodeProto {
+        input: vec!["source".into(), "weights".into()],
+        output: vec!["synthetic".into()],
+        name: "convolution".into(),
+        op_type: "Conv".into(),
+        attribute: vec![integers("pads", &[radius as i64; 4]), integers("kernel_shape", &[size as i64; 2])],
+        ..NodeProto::default()
+    };
+    let graph = GraphProto {
+        node: vec![convolution],
+        name: "generator".into(),
+        initializer: vec![weights],
+        input: vec![end("source", slices_in)],
+        output: vec![end("synthetic", 1)],
+        ..GraphProto::default()
+    };
+    ModelProto {
+        ir_version: 8,
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 17 }],
+        graph: Some(graph),
+        metadata_props: card(slices_in),
+        ..ModelProto::default()
+    }
+}
+
+pub fn integers(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Ints as i32,
+        ints: values.to_vec(),
+        ..AttributeProto::default()
+    }
+}
+
+pub fn end(name: &str, channels: usize) -> ValueInfoProto {
+    use tensor_shape_proto::{Dimension, dimension::Value};
+    let axis = |value| Dimension { value: Some(value), ..Dimension::default() };
+    let dim = vec![
+        axis(Value::DimValue(1)),
+        axis(Value::DimValue(channels as i64)),
+        axis(Value::DimParam("height".into())),
+        axis(Value::DimParam("width".into())),
+    ];
+    let tensor =
+        type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(TensorShapeProto { dim }) };
+    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
+    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..ValueInfoProto::default() }
+}
+
+fn card(slices_in: usize) -> Vec<StringStringEntryProto> {
+    let slices_in = slices_in.to_string();
+    let entries = [
+        ("format", "1"),
+        ("name", "test"),
+        ("version", "1"),
+        ("source", "t2w"),
+        ("target", "t1w"),
+        ("slices_in", &slices_in),
+        ("size_multiple", "1"),
+        ("orientation", "axial-ras"),
+        ("spacing_mm", "1"),
+        ("normalization", "p99.5"),
+    ];
+    let entry = |(key, value): (&str, &str)| StringStringEntryProto {
+        key: format!("mrisynth.{key}"),
+        value: value.into(),
+    };
+    entries.into_iter().map(entry).collect()
+}
