@@ -1,0 +1,293 @@
+//! Writing: a volume to a NIfTI file that appears whole or not at all.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use flate2::{Compression, GzBuilder};
+use nifti::NiftiType;
+use tempfile::NamedTempFile;
+
+use super::header::{DESCRIPTION_BYTES, EXTENDER_BYTES, Header, StoredVoxels, farthest_corner};
+use crate::{Error, Result, Volume};
+
+/// How far, in millimetres, a volume's corners may be from where the header puts them: rounding, not another place.
+const SAME_PLACE_WITHIN: f64 = 1e-3;
+/// The extension code of a comment.
+const COMMENT_CODE: u32 = 6;
+/// Bytes of an extension before its text.
+const EXTENSION_HEADER_BYTES: usize = 8;
+/// Extensions are padded to a multiple of this many bytes.
+const EXTENSION_UNIT: usize = 16;
+/// Largest text of an extension, in bytes.
+const MAX_EXTENSION_TEXT: usize = 1 << 20;
+/// Voxels that are encoded at a time.
+const CHUNK_VOXELS: usize = 1 << 14;
+
+/// The voxel types that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum VoxelType {
+    /// Unsigned 8-bit integers.
+    Uint8,
+    /// Signed 16-bit integers.
+    Int16,
+    /// Unsigned 16-bit integers.
+    Uint16,
+    /// Single-precision numbers.
+    Float32,
+    /// Double-precision numbers.
+    Float64,
+}
+
+impl VoxelType {
+    /// The stored integer that means 1.0, or None for a type that stores values as they are.
+    ///
+    /// Integer types hold values in 0..=1, in steps of 1/255 or 1/1000; what is outside is clamped, and what is not a
+    /// number becomes 0.
+    pub fn full_scale(self) -> Option<f32> {
+        match self {
+            Self::Uint8 => Some(255.0),
+            Self::Int16 | Self::Uint16 => Some(1000.0),
+            Self::Float32 | Self::Float64 => None,
+        }
+    }
+
+    fn datatype(self) -> NiftiType {
+        match self {
+            Self::Uint8 => NiftiType::Uint8,
+            Self::Int16 => NiftiType::Int16,
+            Self::Uint16 => NiftiType::Uint16,
+            Self::Float32 => NiftiType::Float32,
+            Self::Float64 => NiftiType::Float64,
+        }
+    }
+
+    /// Appends the bytes of a value, little-endian.
+    fn encode(self, value: f32, bytes: &mut Vec<u8>) {
+        // A cast takes NaN to 0.
+        let stored =
+            self.full_scale().map_or(value, |scale| (value.clamp(0.0, 1.0) * scale).round_ties_even());
+        match self {
+            Self::Uint8 => bytes.push(stored as u8),
+            Self::Int16 => bytes.extend((stored as i16).to_le_bytes()),
+            Self::Uint16 => bytes.extend((stored as u16).to_le_bytes()),
+            Self::Float32 => bytes.extend(stored.to_le_bytes()),
+            Self::Float64 => bytes.extend(f64::from(stored).to_le_bytes()),
+        }
+    }
+}
+
+/// How to write a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteOptions<'a> {
+    /// The type that voxels are stored in.
+    pub voxel_type: VoxelType,
+    /// Free text for the header, at most 79 bytes.
+    pub description: &'a str,
+    /// Text for a NIfTI extension of code 6 (comment), at most 1 MiB.
+    pub extension: Option<&'a str>,
+    /// Whether an existing file may be replaced.
+    pub overwrite: bool,
+}
+
+/// Writes `volume` as a single three-dimensional NIfTI file, gzipped if `path` ends in `.nii.gz`, plain if in `.nii`.
+///
+/// Format version, qform, sform, codes, units and slice timing are those of `template`. The file is written beside
+/// its place, brought to the disk and then renamed, so that `path` is never a partial file; equal arguments give equal
+/// bytes.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] if the name ends otherwise, a text is too long or holds a NUL, `template` describes
+/// another place than the volume's affine, or an axis is too long for NIfTI-1; [`Error::Io`] if writing fails, or the
+/// file exists and may not be replaced.
+pub fn write(path: &Path, volume: &Volume, template: &Header, options: &WriteOptions<'_>) -> Result<()> {
+    let gzipped = is_gzip_name(path).map_err(|fault| fault.in_file(path))?;
+    let prelude = prelude(volume, template, options).map_err(|fault| fault.in_file(path))?;
+    if path.is_dir() {
+        return Err(Error::InvalidArgument("the output is a directory".into()).in_file(path));
+    }
+    if !options.overwrite && path.symlink_metadata().is_ok() {
+        return Err(already_exists(path));
+    }
+    replace_whole(path, options.overwrite, |file| {
+        if gzipped {
+            // Neither time nor name goes into the file, so that equal volumes give equal bytes.
+            let mut encoder = GzBuilder::new().mtime(0).write(file, Compression::default());
+            write_image(&mut encoder, &prelude, volume, options.voxel_type)?;
+            encoder.finish()?;
+            Ok(())
+        } else {
+            write_image(file, &prelude, volume, options.voxel_type)
+        }
+    })
+}
+
+/// True for `.nii.gz`, false for `.nii`.
+fn is_gzip_name(path: &Path) -> Result<bool> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if name.ends_with(".nii.gz") {
+        Ok(true)
+    } else if name.ends_with(".nii") {
+        Ok(false)
+    } else {
+        Err(Error::InvalidArgument("the output's name must end in .nii or .nii.gz".into()))
+    }
+}
+
+/// All that comes before the voxels.
+fn prelude(volume: &Volume, template: &Header, options: &WriteOptions<'_>) -> Result<Vec<u8>> {
+    check_text(options.description, DESCRIPTION_BYTES - 1)?;
+    check_text(options.extension.unwrap_or_default(), MAX_EXTENSION_TEXT)?;
+    if !template.is_nifti2() && volume.dims().iter().any(|&voxels| voxels > i16::MAX as usize) {
+        return Err(Error::InvalidArgument(format!("{:?} voxels are too many for NIfTI-1", volume.dims())));
+    }
+    let distance = farthest_corner(&template.affine()?, volume.affine(), volume.dims());
+    if distance > SAME_PLACE_WITHIN {
+        let message = format!("the volume lies {distance:.3} mm from where the header to write would put it");
+        return Err(Error::InvalidArgument(message));
+    }
+    let extensions = extensions(options.extension);
+    let voxels = StoredVoxels {
+        dims: volume.dims(),
+        datatype: options.voxel_type.datatype(),
+        offset: template.version().header_bytes() + extensions.len(),
+        slope: options.voxel_type.full_scale().map_or(1.0, |scale| 1.0 / f64::from(scale)),
+    };
+    let mut prelude = template.to_bytes(&voxels, options.description);
+    prelude.extend(extensions);
+    Ok(prelude)
+}
+
+fn check_text(text: &str, max_bytes: usize) -> Result<()> {
+    if text.len() > max_bytes {
+        let message = format!("a text of {} bytes for the header, which holds {max_bytes}", text.len());
+        return Err(Error::InvalidArgument(message));
+    }
+    if text.contains('\0') {
+        return Err(Error::InvalidArgument("a text for the header with a NUL in it".into()));
+    }
+    Ok(())
+}
+
+/// The bytes between header and voxels: whether there is an extension, and that extension.
+fn extensions(text: Option<&str>) -> Vec<u8> {
+    let mut bytes = vec![0; EXTENDER_BYTES];
+    if let Some(text) = text {
+        bytes[0] = 1;
+        let size = (EXTENSION_HEADER_BYTES + text.len()).next_multiple_of(EXTENSION_UNIT);
+        bytes.extend((size as u32).to_le_bytes());
+        bytes.extend(COMMENT_CODE.to_le_bytes());
+        bytes.extend(text.as_bytes());
+        bytes.resize(EXTENDER_BYTES + size, 0);
+    }
+    bytes
+}
+
+fn write_image(
+    out: &mut impl Write,
+    prelude: &[u8],
+    volume: &Volume,
+    voxel_type: VoxelType,
+) -> io::Result<()> {
+    out.write_all(prelude)?;
+    let mut bytes = Vec::with_capacity(CHUNK_VOXELS * voxel_type.datatype().size_of());
+    for chunk in volume.as_slice().chunks(CHUNK_VOXELS) {
+        bytes.clear();
+        chunk.iter().for_each(|&value| voxel_type.encode(value, &mut bytes));
+        out.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+/// Makes `path` the file that `fill` writes, or leaves all as it was.
+fn replace_whole(
+    path: &Path,
+    overwrite: bool,
+    fill: impl FnOnce(&mut BufWriter<&mut NamedTempFile>) -> io::Result<()>,
+) -> Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = temporary_file(folder).map_err(|fault| Error::io(path, fault))?;
+    let mut buffered = BufWriter::new(&mut file);
+    fill(&mut buffered).and_then(|()| buffered.flush()).map_err(|fault| Error::io(path, fault))?;
+    drop(buffered);
+    file.as_file().sync_all().map_err(|fault| Error::io(path, fault))?;
+    let persisted = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
+    match persisted {
+        Ok(_) => {
+            sync_folder(folder);
+            Ok(())
+        }
+        Err(fault) if fault.error.kind() == io::ErrorKind::AlreadyExists => Err(already_exists(path)),
+        Err(fault) => Err(Error::io(path, fault.error)),
+    }
+}
+
+/// A file in `folder` that vanishes unless it is given a name, with the permissions of any new file.
+fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".mrisynth-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Brings the new name to the disk, where the system can. The file is whole either way, so failure is no error.
+fn sync_folder(folder: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+}
+
+fn already_exists(path: &Path) -> Error {
+    Error::io(
+        path,
+        io::Error::new(io::ErrorKind::AlreadyExists, "the file exists, and overwriting was not asked for"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(voxel_type: VoxelType, value: f32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        voxel_type.encode(value, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn integers_are_rounded_and_clamped() {
+        assert_eq!(encoded(VoxelType::Uint8, 0.5), [128]);
+        assert_eq!(encoded(VoxelType::Uint8, 2.0), [255]);
+        assert_eq!(encoded(VoxelType::Uint8, f32::NAN), [0]);
+        assert_eq!(encoded(VoxelType::Int16, 1.0), 1000_i16.to_le_bytes());
+        assert_eq!(encoded(VoxelType::Int16, -0.1), [0, 0]);
+        // 0.0625 is 62.5 steps, and the even neighbour is 62; 0.1875 is 187.5, and the even one 188.
+        assert_eq!(encoded(VoxelType::Uint16, 0.0625), 62_u16.to_le_bytes());
+        assert_eq!(encoded(VoxelType::Uint16, 0.1875), 188_u16.to_le_bytes());
+        assert_eq!(encoded(VoxelType::Float32, -3.5), (-3.5_f32).to_le_bytes());
+    }
+
+    #[test]
+    fn only_the_end_of_the_name_counts() {
+        assert!(!is_gzip_name(Path::new("scan.1.5mm.nii")).unwrap());
+        assert!(is_gzip_name(Path::new("Scan.NII.GZ")).unwrap());
+        for name in ["scan.hdr", "scan.img", "scan.gz", "nii", "", "scan.nii.gz/.."] {
+            assert!(matches!(is_gzip_name(Path::new(name)), Err(Error::InvalidArgument(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn extensions_are_padded() {
+        assert_eq!(extensions(None), [0; 4]);
+        for length in [0, 1, 8, 9, 100] {
+            let bytes = extensions(Some(&"x".repeat(length)));
+            assert_eq!((bytes.len() - 4) % 16, 0);
+            assert!(bytes.len() >= 4 + 8 + length && bytes.len() < 4 + 8 + length + 16);
+        }
+    }
+}
