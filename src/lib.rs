@@ -11,6 +11,7 @@
 pub mod error;
 mod guard;
 pub mod limits;
+pub mod metrics;
 pub mod model;
 pub mod nifti;
 mod plausible;
