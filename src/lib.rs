@@ -8,6 +8,8 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "capi")]
+mod capi;
 pub mod error;
 mod guard;
 pub mod limits;
