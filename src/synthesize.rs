@@ -43,7 +43,7 @@ pub type Log<'a> = &'a (dyn Fn(LogLevel, &str) + Sync);
 /// How to synthesize. The result's voxels depend on none of these.
 #[derive(Default)]
 pub struct Options<'a> {
-    /// Threads to work on; 0: as many as the machine has cores.
+    /// Threads to work on; 0: as many as the machine has cores. More than 16 and than that are not started.
     pub threads: usize,
     /// How much the caller has already done.
     pub input_state: InputState,
@@ -74,13 +74,15 @@ pub fn synthesize(model: &Model, input: &Volume, output: &Grid, options: &mut Op
     })
 }
 
+/// The threads asked for, within reason: beyond the machine's cores they only hold memory.
 fn thread_count(asked: usize) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    if asked == 0 { cores() } else { asked.min(MAX_THREADS) }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if asked == 0 { cores } else { asked.min(cores.max(MAX_THREADS_OVER_CORES)) }
 }
 
-/// More threads than any machine has cores only cost memory.
-const MAX_THREADS: usize = 1024;
+/// Threads that a caller may ask for on a machine with fewer cores.
+const MAX_THREADS_OVER_CORES: usize = 16;
+
 /// Fractions of the work that are done before the first slice and after the last.
 const BEFORE_SLICES: f32 = 0.05;
 const AFTER_SLICES: f32 = 0.95;

@@ -290,8 +290,7 @@ mod tests {
 
     fn signed_permutation(order: usize, signs: u8, sizes: [f64; 3], origin: [f64; 3]) -> Affine {
         let mut rows = [[0.0; 4]; 4];
-        for row in 0..3 {
-            let axis = AXIS_ORDERS[order][row];
+        for (row, axis) in AXIS_ORDERS[order].into_iter().enumerate() {
             let sign = if signs >> row & 1 == 1 { -1.0 } else { 1.0 };
             rows[row][axis] = sign * sizes[axis];
             rows[row][3] = origin[row];
@@ -302,10 +301,10 @@ mod tests {
 
     #[test]
     fn nearest_axes_name_all_48_orientations() {
-        for order in 0..6 {
+        for (order, axes) in AXIS_ORDERS.into_iter().enumerate() {
             for signs in 0..8_u8 {
                 let affine = signed_permutation(order, signs, [0.7, 1.0, 3.0], [1.0, 2.0, 3.0]);
-                let expected = [0, 1, 2].map(|row| (AXIS_ORDERS[order][row], signs >> row & 1 == 1));
+                let expected = [0, 1, 2].map(|row| (axes[row], signs >> row & 1 == 1));
                 assert_eq!(affine.nearest_axes(), expected);
                 assert!(affine.obliqueness_degrees() < 1e-6);
             }

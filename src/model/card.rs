@@ -182,10 +182,10 @@ mod tests {
 
     #[test]
     fn each_missing_repeated_or_senseless_entry_is_an_error() {
-        for left_out in 0..10 {
-            let properties = GOOD.iter().enumerate().filter(|(n, _)| *n != left_out).map(|(_, entry)| *entry);
+        for (left_out, _) in &GOOD[..10] {
+            let properties = GOOD.into_iter().filter(|(key, _)| key != left_out);
             let fault = Card::from_properties(properties).unwrap_err().to_string();
-            assert!(fault.contains(GOOD[left_out].0), "{fault}");
+            assert!(fault.contains(left_out), "{fault}");
         }
         for (key, value) in [
             ("mrisynth.format", "2"),

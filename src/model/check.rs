@@ -135,7 +135,7 @@ fn check_tensor(tensor: &TensorProto) -> Result<()> {
     let held = if tensor.raw_data.is_empty() {
         tensor.float_data.len() + tensor.int32_data.len() + tensor.int64_data.len()
     } else {
-        if tensor.raw_data.len() % size != 0 {
+        if !tensor.raw_data.len().is_multiple_of(size) {
             return bad(format!("tensor {name:?} ends in the middle of an element"));
         }
         tensor.raw_data.len() / size

@@ -1,4 +1,4 @@
-//! The command line: `train`, `export` and `info`.
+//! The command line: one subcommand a step, from scans to a validated model.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::export::{self, Precision};
 use crate::recipe::Recipe;
 use crate::store::{self, Origin, Subject};
 use crate::train::{self, Options};
-use crate::{prepare, validate};
+use crate::{prepare, simulate, validate};
 
 /// Trains the generators that mrisynth runs.
 #[derive(Debug, Parser)]
@@ -26,6 +26,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Prepare(prepare::Arguments),
+    Simulate(simulate::Arguments),
     Validate(validate::Arguments),
     /// Train a generator as a recipe says.
     Train(TrainArguments),
@@ -98,6 +99,7 @@ enum BackendName {
 pub fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
         Command::Prepare(arguments) => prepare::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
         Command::Train(arguments) => run_train(arguments),
         Command::Export(arguments) => run_export(arguments),

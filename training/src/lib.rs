@@ -14,6 +14,7 @@ pub mod pairs;
 pub mod prepare;
 pub mod recipe;
 pub mod sample;
+pub mod simulate;
 pub mod store;
 pub mod train;
 pub mod validate;

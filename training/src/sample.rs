@@ -459,7 +459,7 @@ impl Prefetch {
     }
 
     /// The next batch; an error when drawing has ended or failed.
-    pub fn next(&mut self) -> Result<Batch, Error> {
+    pub fn receive(&mut self) -> Result<Batch, Error> {
         self.receiver
             .as_ref()
             .and_then(|receiver| receiver.recv().ok())
