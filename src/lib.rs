@@ -15,6 +15,7 @@ pub mod model;
 pub mod nifti;
 mod plausible;
 pub mod prepare;
+pub mod provenance;
 pub mod synthesize;
 pub mod volume;
 
