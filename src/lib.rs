@@ -8,9 +8,12 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "capi")]
+mod capi;
 pub mod error;
 mod guard;
 pub mod limits;
+pub mod metrics;
 pub mod model;
 pub mod nifti;
 mod plausible;

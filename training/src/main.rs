@@ -1,0 +1,16 @@
+//! The command `mrisynth-train`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mrisynth_training::command;
+
+fn main() -> ExitCode {
+    match command::run(command::Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mrisynth-train: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
