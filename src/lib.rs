@@ -18,6 +18,7 @@ pub mod model;
 pub mod nifti;
 mod plausible;
 pub mod prepare;
+pub mod provenance;
 pub mod synthesize;
 pub mod volume;
 

@@ -1,0 +1,193 @@
+//! The command line: every option once, with the help that goes with it.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand, value_parser};
+use mrisynth::model::Contrast;
+use mrisynth::nifti::VoxelType;
+
+use crate::exit;
+use crate::memory_size;
+
+const NOTICE: &str = "Research software, not a medical device. A synthetic image is an estimate.";
+
+/// More threads than this are a slip of the finger.
+const MAX_THREADS: i64 = 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w --prepared
+  mrisynth model list";
+
+const SYNTHESIZE_EXAMPLES: &str = "\
+Examples:
+  mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w --prepared
+  mrisynth synthesize t1.nii -o t2.nii --to t2w --prepared --dtype int16 --threads 4
+  mrisynth synthesize t2.nii.gz -o t1.nii.gz --to t1w --prepared --model own.onnx --json";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  mrisynth model list
+  mrisynth model list --json";
+
+const INFO_EXAMPLES: &str = "\
+Examples:
+  mrisynth model info t1w-from-t2w
+  mrisynth model info own.onnx --json";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  mrisynth model verify own.onnx
+  mrisynth model verify own.onnx --sha256 \"$(cut -d' ' -f1 own.onnx.sha256)\"";
+
+/// What stands below the options of every command.
+fn after_help(examples: &str) -> String {
+    format!("{examples}\n\n{}\n{NOTICE}", exit::table())
+}
+
+/// Synthesizes the missing T1w or T2w brain MRI contrast from the one at hand.
+#[derive(Debug, Parser)]
+#[command(name = "mrisynth", version, after_help = after_help(EXAMPLES))]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Synthesize the other contrast of a scan
+    #[command(after_help = after_help(SYNTHESIZE_EXAMPLES))]
+    Synthesize(SynthesizeArguments),
+    /// List, show or verify models
+    #[command(after_help = after_help(LIST_EXAMPLES))]
+    Model {
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
+}
+
+impl Command {
+    /// True if results and errors are to be JSON on standard output.
+    pub fn wants_json(&self) -> bool {
+        match self {
+            Self::Synthesize(arguments) => arguments.json,
+            Self::Model { command: ModelCommand::List { json } | ModelCommand::Info { json, .. } } => *json,
+            Self::Model { command: ModelCommand::Verify { .. } } => false,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct SynthesizeArguments {
+    /// The scan: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or .img)
+    pub input: PathBuf,
+    /// Where to write the synthetic image (.nii or .nii.gz); its .json goes beside it
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// The contrast to synthesize
+    #[arg(long, value_name = "CONTRAST", ignore_case = true, value_parser = contrast_parser())]
+    pub to: Contrast,
+    /// The scan is bias-corrected, brain-extracted (background 0) and aligned to MNI152
+    #[arg(long)]
+    pub prepared: bool,
+    /// A model file to use instead of the embedded model
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Threads to work on; 0: as many as the machine has cores. The result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=MAX_THREADS))]
+    pub threads: u16,
+    /// Replace the output and its .json if they exist
+    #[arg(long)]
+    pub force: bool,
+    /// Print one JSON object, also for an error
+    #[arg(long)]
+    pub json: bool,
+    /// Voxel type of the output; integers are scaled so that 0 to 1 stays readable
+    #[arg(long, value_name = "TYPE", default_value = "float32", value_parser = voxel_type_parser())]
+    pub dtype: VoxelType,
+    /// Warn where a scan that does not look prepared would be refused
+    #[arg(long)]
+    pub accept_implausible: bool,
+    /// Memory that the synthesis may have at once, in bytes or as 500MB, 2GiB; no limit if not given
+    #[arg(long, value_name = "BYTES", value_parser = memory_size::parse)]
+    pub memory_limit: Option<u64>,
+    /// Print errors only
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say what is being done; -vv for more
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// List the embedded models
+    #[command(after_help = after_help(LIST_EXAMPLES))]
+    List {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a model's card: contrasts, training data, licence, measurements
+    #[command(after_help = after_help(INFO_EXAMPLES))]
+    Info {
+        /// The name of an embedded model, or a model file
+        #[arg(value_name = "NAME|FILE")]
+        model: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Load a model file with every check, without using it
+    #[command(after_help = after_help(VERIFY_EXAMPLES))]
+    Verify {
+        /// The model file
+        file: PathBuf,
+        /// The SHA-256 that the file must have
+        #[arg(long, value_name = "HEX", value_parser = parse_sha256)]
+        sha256: Option<String>,
+    },
+}
+
+fn contrast_parser() -> impl TypedValueParser<Value = Contrast> {
+    PossibleValuesParser::new(["t1w", "t2w"]).try_map(|name| name.parse::<Contrast>())
+}
+
+fn voxel_type_parser() -> impl TypedValueParser<Value = VoxelType> {
+    PossibleValuesParser::new(["float32", "int16", "uint16", "uint8", "float64"]).map(|name| {
+        match name.as_str() {
+            "int16" => VoxelType::Int16,
+            "uint16" => VoxelType::Uint16,
+            "uint8" => VoxelType::Uint8,
+            "float64" => VoxelType::Float64,
+            _ => VoxelType::Float32,
+        }
+    })
+}
+
+fn parse_sha256(text: &str) -> Result<String, String> {
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err("a SHA-256 has 64 hexadecimal digits".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_sha256_has_64_digits() {
+        assert_eq!(parse_sha256(&"AB".repeat(32)), Ok("ab".repeat(32)));
+        assert!(parse_sha256("ab").is_err());
+        assert!(parse_sha256(&"é".repeat(32)).is_err());
+    }
+}

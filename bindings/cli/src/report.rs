@@ -1,0 +1,158 @@
+//! What the user sees: results on standard output, everything else on standard error, and never a panic for it.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use mrisynth::synthesize::LogLevel;
+use mrisynth::{Error, Result};
+use serde::Serialize;
+
+use crate::exit::{self, Ending};
+
+/// Steps of the progress bar.
+const STEPS: u64 = 1000;
+
+/// An error as `--json` shows it.
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: FailureBody<'a>,
+}
+
+#[derive(Serialize)]
+struct FailureBody<'a> {
+    status: &'a str,
+    exit_code: u8,
+    message: &'a str,
+}
+
+/// Prints an error, and returns the exit code that goes with it.
+pub fn failure(fault: &Error, json: bool) -> ExitCode {
+    let message = one_line(&fault.to_string());
+    let Ending { code, status, .. } = exit::ending_of(fault);
+    to_stderr(&format!("mrisynth: error: {message}"));
+    if json {
+        let body = FailureBody { status, exit_code: *code, message: &message };
+        // The exit code tells of the failure even where standard output cannot.
+        let _ = print_json(&Failure { error: body });
+    }
+    ExitCode::from(*code)
+}
+
+/// Prints a result on standard output.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be written. A reader that has gone away wants no more: no error.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(fault) if fault.kind() != io::ErrorKind::BrokenPipe => Err(Error::io("standard output", fault)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a result on standard output as one JSON object.
+///
+/// # Errors
+/// Those of [`print`].
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|fault| Error::Internal(fault.to_string()))?;
+    print(&text)
+}
+
+/// `text` without line breaks and other control characters, which a file's name or a model could hold.
+pub fn one_line(text: &str) -> String {
+    let shown = |character: char| -> String {
+        if character.is_control() { character.escape_default().collect() } else { character.into() }
+    };
+    text.chars().map(shown).collect()
+}
+
+fn to_stderr(line: &str) {
+    // There is nowhere left to say that standard error is gone.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// How much to say on standard error.
+#[derive(Clone, Copy, Debug)]
+pub struct Verbosity {
+    /// The least grave messages that are shown.
+    pub level: LogLevel,
+    /// Whether a progress bar may be drawn.
+    pub progress: bool,
+}
+
+/// Messages and progress of one run, on standard error.
+pub struct Console {
+    level: LogLevel,
+    bar: ProgressBar,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Console {
+    /// A console that draws a progress bar only on a terminal.
+    pub fn new(verbosity: Verbosity) -> Self {
+        let bar = if verbosity.progress && io::stderr().is_terminal() {
+            // The template is fixed; were it wrong, the default style would do.
+            let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {elapsed} (about {eta} left)");
+            ProgressBar::new(STEPS).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        } else {
+            ProgressBar::hidden()
+        };
+        Self { level: verbosity.level, bar, warnings: Mutex::default() }
+    }
+
+    /// Shows the fraction of the work that is done.
+    pub fn progress(&self, fraction: f32) {
+        self.bar.set_position((f64::from(fraction) * STEPS as f64) as u64);
+    }
+
+    /// Takes the progress bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Shows a message if the user wants those of its level, and remembers it if it is a warning.
+    pub fn log(&self, level: LogLevel, message: &str) {
+        let message = one_line(message);
+        if level <= self.level {
+            self.bar.suspend(|| to_stderr(&format!("mrisynth: {}: {message}", level_name(level))));
+        }
+        if level == LogLevel::Warning {
+            self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+        }
+    }
+
+    /// The warnings so far.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn level_name(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Error => "error",
+        LogLevel::Warning => "warning",
+        LogLevel::Information => "information",
+        LogLevel::Debug => "debug",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_not_obeyed() {
+        assert_eq!(one_line("a\nb\x1b[31mé"), "a\\nb\\u{1b}[31mé");
+    }
+
+    #[test]
+    fn a_quiet_console_remembers_warnings() {
+        let console = Console::new(Verbosity { level: LogLevel::Error, progress: false });
+        console.log(LogLevel::Warning, "first");
+        console.log(LogLevel::Information, "second");
+        assert_eq!(console.warnings(), ["first"]);
+    }
+}

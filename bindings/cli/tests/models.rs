@@ -1,0 +1,93 @@
+//! `mrisynth model`, `--help` and `--version`.
+
+mod common;
+
+use std::fs;
+
+use common::{Workplace, model_file};
+
+#[test]
+fn both_embedded_models_are_listed() {
+    let workplace = Workplace::new();
+    let lines = workplace.run(["model", "list"]).succeeded();
+    assert_eq!(lines.stdout().lines().count(), 2);
+    let listed = workplace.run(["model", "list", "--json"]).succeeded().json();
+    let models = listed["models"].as_array().unwrap();
+    assert_eq!(models.len(), 2);
+    for model in models {
+        assert!(lines.stdout().contains(model["name"].as_str().unwrap()));
+        assert!(lines.stdout().contains(model["sha256"].as_str().unwrap()));
+    }
+}
+
+#[test]
+fn a_card_is_shown_by_name_and_by_file() {
+    let workplace = Workplace::new();
+    fs::copy(model_file("t1w-from-t2w.onnx"), workplace.path("own.onnx")).unwrap();
+    let by_name = workplace.run(["model", "info", "t1w-from-t2w"]).succeeded();
+    let by_file = workplace.run(["model", "info", "own.onnx"]).succeeded();
+    assert_eq!(by_name.stdout(), by_file.stdout());
+    assert!(by_name.stdout().contains("source: t2w\n"), "{}", by_name.stdout());
+    let json = workplace.run(["model", "info", "own.onnx", "--json"]).succeeded().json();
+    assert_eq!((&json["name"], &json["target"]), (&"t1w-from-t2w".into(), &"T1w".into()));
+    assert_eq!(json["card"]["format"], "1");
+    workplace.run(["model", "info", "unknown"]).failed(12, "t1w-from-t2w");
+}
+
+#[test]
+fn a_file_is_verified() {
+    let workplace = Workplace::new();
+    let model = model_file("t1w-from-t2w.onnx");
+    fs::copy(&model, workplace.path("own.onnx")).unwrap();
+    let recorded = fs::read_to_string(model_file("t1w-from-t2w.onnx.sha256")).unwrap();
+    let sha256 = recorded.split_whitespace().next().unwrap();
+    for arguments in
+        [&["model", "verify", "own.onnx"][..], &["model", "verify", "own.onnx", "--sha256", sha256]]
+    {
+        let outcome = workplace.run(arguments).succeeded();
+        assert!(
+            outcome.stdout().contains(sha256) && outcome.stdout().ends_with("OK\n"),
+            "{}",
+            outcome.stdout()
+        );
+    }
+    let other = "0".repeat(64);
+    workplace.run(["model", "verify", "own.onnx", "--sha256", &other]).failed(13, "own.onnx");
+    assert_eq!(workplace.run(["model", "verify", "own.onnx", "--sha256", "12"]).code(), 2);
+    workplace.run(["model", "verify", "none.onnx"]).failed(12, "none.onnx");
+
+    let mut damaged = fs::read(&model).unwrap();
+    damaged.truncate(damaged.len() / 2);
+    fs::write(workplace.path("own.onnx"), damaged).unwrap();
+    workplace.run(["model", "verify", "own.onnx"]).failed(13, "own.onnx");
+}
+
+#[test]
+fn help_and_version_are_on_standard_output() {
+    let workplace = Workplace::new();
+    for command in
+        [&["synthesize"][..], &["model"], &["model", "list"], &["model", "info"], &["model", "verify"], &[]]
+    {
+        let outcome = workplace.run(command.iter().chain(&["--help"])).succeeded();
+        for part in [
+            "Examples:\n  mrisynth ",
+            "Exit codes:\n   0  OK",
+            "Research software, not a medical device. A synthetic image is an estimate.",
+        ] {
+            assert!(outcome.stdout().contains(part), "{command:?}: {part}");
+        }
+    }
+    assert_eq!(workplace.run(["--version"]).succeeded().stdout(), "mrisynth 0.1.0\n");
+}
+
+#[test]
+fn a_senseless_command_line_is_exit_code_2() {
+    let workplace = Workplace::new();
+    let scan = ["synthesize", "scan.nii", "-o", "out.nii"];
+    for arguments in [&[][..], &["paint"], &["model"], &scan, &["synthesize", "scan.nii", "--to", "t1w"]] {
+        assert_eq!(workplace.run(arguments).code(), 2, "{arguments:?}");
+    }
+    for extra in [["--to", "flair"], ["--dtype", "int8"], ["--threads", "-1"], ["--threads", "1025"]] {
+        assert_eq!(workplace.run(scan.iter().chain(&extra)).code(), 2, "{extra:?}");
+    }
+}
