@@ -10,6 +10,7 @@
 
 #[cfg(feature = "capi")]
 mod capi;
+pub mod digest;
 pub mod error;
 mod guard;
 pub mod limits;

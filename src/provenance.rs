@@ -3,24 +3,18 @@
 //! The fields are those of a BIDS derivative's sidecar where BIDS has a name for them. Nothing in it tells the time or
 //! the machine, so that the same input gives the same bytes.
 
-use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::model::Model;
 use crate::synthesize::{InputState, Options};
-use crate::{Error, Result};
+use crate::{Error, Result, digest};
 
 /// Says on every output what it must not be taken for.
 pub const NOTICE: &str = "Synthetic image: an estimate made by a neural network, not acquired by a scanner. It may lack \
                           or invent findings. Research software, not a medical device; not for diagnosis.";
-
-/// Bytes that are hashed at a time.
-const CHUNK_BYTES: usize = 1 << 16;
 
 /// An input of a synthesis, named so that it can be recognized without telling where it lay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +31,7 @@ impl SourceFile {
     /// # Errors
     /// [`Error::Io`] if it cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
-        let sha256 = file_sha256(path).map_err(|fault| Error::io(path, fault))?;
+        let sha256 = File::open(path).and_then(digest::sha256_of).map_err(|fault| Error::io(path, fault))?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Ok(Self { name, sha256 })
     }
@@ -139,26 +133,6 @@ impl Provenance {
 
 fn not_json(fault: serde_json::Error) -> Error {
     Error::Internal(format!("the provenance could not be written as JSON: {fault}"))
-}
-
-fn file_sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(bytes) => hasher.update(&chunk[..bytes]),
-            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
-            Err(fault) => return Err(fault),
-        }
-    }
-    let mut text = String::new();
-    for byte in hasher.finalize() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! From the bytes of a model file to a network that runs: hash, card, checks, then tract.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::Array3;
 use prost::Message;
-use sha2::{Digest, Sha256};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::knobs::KnobScope;
@@ -13,7 +11,7 @@ use tract_onnx::tract_core::knobs::KnobScope;
 use super::card::Card;
 use super::check;
 use crate::guard::catch_panics;
-use crate::{Error, Limits, Result};
+use crate::{Error, Limits, Result, digest};
 
 /// Values that all layers of a network together may hold for one slice.
 const MAX_ACTIVATIONS: usize = 1 << 30;
@@ -50,7 +48,7 @@ pub(crate) fn load(bytes: &[u8], limits: &Limits, expected_sha256: Option<&str>)
         let limit = limits.max_model_bytes;
         return Err(Error::BadModel(format!("{} bytes, over the limit of {limit}", bytes.len())));
     }
-    let sha256 = hex(&Sha256::digest(bytes));
+    let sha256 = digest::sha256(bytes);
     if let Some(expected) = expected_sha256.filter(|expected| !expected.eq_ignore_ascii_case(&sha256)) {
         return Err(Error::BadModel(format!("its SHA-256 is {sha256}, not {expected}")));
     }
@@ -70,13 +68,6 @@ pub(crate) fn load(bytes: &[u8], limits: &Limits, expected_sha256: Option<&str>)
 fn elements(tensor: &tract_onnx::pb::TensorProto) -> u64 {
     // The check has seen that the product fits.
     tensor.dims.iter().map(|&length| u64::try_from(length).unwrap_or(0)).product()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Runs tract on a model file: its errors and panics are faults of the file.

@@ -615,9 +615,9 @@ pub(crate) mod tests {
     fn prefetching_keeps_the_order_and_ends() {
         let sampler = Arc::new(Sampler::new(subjects(), config()).unwrap());
         let mut prefetch = Prefetch::start(Arc::clone(&sampler), 7..9).unwrap();
-        assert_eq!(prefetch.next().unwrap(), sampler.batch(7));
-        assert_eq!(prefetch.next().unwrap(), sampler.batch(8));
-        assert!(prefetch.next().is_err());
+        assert_eq!(prefetch.receive().unwrap(), sampler.batch(7));
+        assert_eq!(prefetch.receive().unwrap(), sampler.batch(8));
+        assert!(prefetch.receive().is_err());
         drop(Prefetch::start(sampler, 0..1_000_000).unwrap());
     }
 }

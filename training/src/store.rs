@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use mrisynth::digest;
+
 use crate::error::Error;
 
 const MAGIC: &[u8; 8] = b"MRISTORE";
@@ -111,7 +113,7 @@ impl StoreWriter {
             dims,
             offset: self.position,
             length: blob.len() as u64,
-            sha256: hexadecimal(&Sha256::digest(&blob)),
+            sha256: digest::sha256(&blob),
         });
         self.position += blob.len() as u64;
         Ok(())
@@ -225,7 +227,7 @@ fn read_subject(path: &Path, entry: Entry) -> Result<Subject, Error> {
     let fault = |fault: String| Error::store(path, format!("subject {}: {fault}", entry.id));
     let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
     let blob = read_at(&mut file, path, entry.offset, entry.length)?;
-    if hexadecimal(&Sha256::digest(&blob)) != entry.sha256 {
+    if digest::sha256(&blob) != entry.sha256 {
         return Err(fault("its bytes do not match their SHA-256".into()));
     }
     let voxels: usize = entry.dims.iter().product();
@@ -278,10 +280,6 @@ fn decompress(blob: &[u8], length: usize) -> Result<Vec<u8>, String> {
 fn volume(bytes: &[u8], dims: [usize; 3]) -> Result<Array3<u16>, String> {
     let voxels = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
     Array3::from_shape_vec((dims[0], dims[1], dims[2]).f(), voxels).map_err(|e| e.to_string())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn folder_of(path: &Path) -> &Path {

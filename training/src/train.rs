@@ -87,7 +87,7 @@ pub fn train<B: AutodiffBackend>(
     let mut batches = Prefetch::start(sampler, trainer.step..recipe.steps)?;
     let mut journal = Journal::<B::InnerBackend>::open(run, trainer.step, recipe.steps)?;
     while trainer.step < recipe.steps {
-        let figures = trainer.advance(batches.next()?);
+        let figures = trainer.advance(batches.receive()?);
         journal.add(figures);
         let time_up = options.time_limit.is_some_and(|limit| began.elapsed() >= limit);
         let last = time_up || trainer.step == recipe.steps;

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Runs every test and check of the project: the Rust tests, the C and C++ programs that they build, formatting, clippy.
+# One profile (release) for all of it, so that the heavy dependencies are built once.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo fmt --all --check
+cargo test --release --workspace --locked
+cargo clippy --release --workspace --all-targets --locked -- -D warnings
