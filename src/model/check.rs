@@ -1,8 +1,12 @@
 //! What an ONNX file must be before tract sees it: known operators, no outside data, bounded shapes.
 
+use std::collections::HashMap;
+
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, attribute_proto,
-    tensor_proto, tensor_shape_proto, type_proto,
+    tensor_proto,
+    tensor_shape_proto::{Dimension, dimension::Value},
+    type_proto,
 };
 
 use super::card::Card;
@@ -40,7 +44,12 @@ const ALLOWED_OPERATORS: [&str; 24] = [
     "Sub",
     "Tanh",
 ];
-const MAX_NODES: usize = 10_000;
+/// Operators that leave their input's size as it is: weights may pass through them.
+const OF_WEIGHTS: [&str; 3] = ["Cast", "Constant", "Identity"];
+/// The engine's time to load a long chain of nodes grows faster than its square.
+const MAX_NODES: usize = 1_000;
+/// Weights that a graph may have, and inputs, as each weight may be called one too.
+const MAX_WEIGHTS: usize = 10_000;
 /// No stride, padding, kernel size or dilation of a sensible generator is larger.
 const MAX_INTEGER: u64 = 1024;
 /// No up-sampling of a sensible generator is larger.
@@ -56,8 +65,14 @@ pub fn check(model: &ModelProto, card: &Card) -> Result<()> {
         return bad(format!("it uses operators of the domain {:?}", opset.domain));
     }
     let Some(graph) = &model.graph else { return bad("it holds no graph".into()) };
-    if graph.node.len() > MAX_NODES {
-        return bad(format!("it has {} nodes, over {MAX_NODES}", graph.node.len()));
+    for (what, count, limit) in [
+        ("nodes", graph.node.len(), MAX_NODES),
+        ("weights", graph.initializer.len(), MAX_WEIGHTS),
+        ("inputs", graph.input.len(), MAX_WEIGHTS),
+    ] {
+        if count > limit {
+            return bad(format!("it has {count} {what}, over {limit}"));
+        }
     }
     if !graph.sparse_initializer.is_empty() {
         return bad("it has sparse weights".into());
@@ -66,7 +81,8 @@ pub fn check(model: &ModelProto, card: &Card) -> Result<()> {
     for node in &graph.node {
         check_node(node, graph)?;
     }
-    check_ends(graph, card)
+    check_ends(graph, card)?;
+    check_values(graph)
 }
 
 fn bad<T>(fault: String) -> Result<T> {
@@ -89,16 +105,17 @@ fn check_node(node: &NodeProto, graph: &GraphProto) -> Result<()> {
         check_attribute(attribute)
             .map_err(|fault| Error::BadModel(format!("node {:?}: {fault}", node.name)))?;
     }
-    if operator == "Resize" {
-        check_resize(node, graph)?;
+    match operator {
+        "Pad" => check_pad(node, graph),
+        "Resize" => check_resize(node, graph),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn check_attribute(attribute: &AttributeProto) -> Result<()> {
     use attribute_proto::AttributeType as Type;
     let name = &attribute.name;
-    if attribute.g.is_some() {
+    if attribute.g.is_some() || !attribute.graphs.is_empty() {
         return bad(format!("attribute {name:?} holds a graph"));
     }
     if attribute.sparse_tensor.is_some() {
@@ -159,31 +176,57 @@ fn element_size(data_type: i32) -> Option<usize> {
 
 /// Integer tensors are paddings, axes and sizes: a huge one would ask for a huge image.
 fn check_integers(tensor: &TensorProto) -> Result<()> {
+    // Slice says "to the end" with the largest integer.
+    let sensible = |value: i64| value.unsigned_abs() <= MAX_INTEGER || value == i64::MAX;
+    match integers(tensor).into_iter().find(|&value| !sensible(value)) {
+        Some(value) => bad(format!("tensor {:?} holds {value}, over {MAX_INTEGER}", tensor.name)),
+        None => Ok(()),
+    }
+}
+
+/// What an integer tensor holds; nothing for other tensors.
+fn integers(tensor: &TensorProto) -> Vec<i64> {
     let is = |data_type| tensor.data_type == data_type as i32;
-    let from_bytes: Vec<i64> = if is(tensor_proto::DataType::Int64) {
+    let mut values: Vec<i64> = if is(tensor_proto::DataType::Int64) {
         let eight = |bytes: &[u8]| bytes.try_into().map_or(i64::MAX, i64::from_le_bytes);
         tensor.raw_data.chunks_exact(8).map(eight).collect()
     } else if is(tensor_proto::DataType::Int32) {
         let four = |bytes: &[u8]| i64::from(bytes.try_into().map_or(i32::MAX, i32::from_le_bytes));
         tensor.raw_data.chunks_exact(4).map(four).collect()
     } else {
-        return Ok(());
+        return Vec::new();
     };
-    let all = from_bytes.iter().copied();
-    let all = all.chain(tensor.int64_data.iter().copied());
-    let mut all = all.chain(tensor.int32_data.iter().map(|&value| i64::from(value)));
-    // Slice says "to the end" with the largest integer.
-    let sensible = |value: i64| value.unsigned_abs() <= MAX_INTEGER || value == i64::MAX;
-    match all.find(|&value| !sensible(value)) {
-        Some(value) => bad(format!("tensor {:?} holds {value}, over {MAX_INTEGER}", tensor.name)),
-        None => Ok(()),
+    values.extend(&tensor.int64_data);
+    values.extend(tensor.int32_data.iter().map(|&value| i64::from(value)));
+    values
+}
+
+/// The weights that are a node's input number `index`.
+fn weights<'a>(node: &NodeProto, index: usize, graph: &'a GraphProto) -> Option<&'a TensorProto> {
+    let name = node.input.get(index)?;
+    graph.initializer.iter().find(|tensor| &tensor.name == name)
+}
+
+/// A Pad must have constant widths within bounds, and crop nothing: tract takes widths as unsigned. Before operator set
+/// 11 they are an attribute.
+fn check_pad(node: &NodeProto, graph: &GraphProto) -> Result<()> {
+    let attribute = node.attribute.iter().filter(|attribute| attribute.name == "pads");
+    let mut widths: Vec<i64> = attribute.flat_map(|attribute| attribute.ints.iter().copied()).collect();
+    if node.input.len() > 1 {
+        let Some(tensor) = weights(node, 1, graph) else {
+            return bad(format!("Pad (node {:?}) has no constant widths", node.name));
+        };
+        widths.extend(integers(tensor));
     }
+    if widths.iter().any(|&width| !u64::try_from(width).is_ok_and(|width| width <= MAX_INTEGER)) {
+        return bad(format!("Pad (node {:?}) has widths outside 0..{MAX_INTEGER}", node.name));
+    }
+    Ok(())
 }
 
 /// A Resize must have constant scales within bounds.
 fn check_resize(node: &NodeProto, graph: &GraphProto) -> Result<()> {
-    let scales = node.input.get(2).and_then(|name| graph.initializer.iter().find(|t| &t.name == name));
-    let Some(scales) = scales else {
+    let Some(scales) = weights(node, 2, graph) else {
         return bad(format!("Resize (node {:?}) has no constant scales", node.name));
     };
     let four = |bytes: &[u8]| bytes.try_into().map_or(f32::NAN, f32::from_le_bytes);
@@ -219,8 +262,9 @@ fn check_end(what: &str, values: &[&ValueInfoProto], name: &str, channels: usize
         return bad(format!("its {what} is not float32"));
     }
     let axes = tensor.shape.as_ref().map_or(&[][..], |shape| &shape.dim);
-    let length = |axis: &tensor_shape_proto::Dimension| match axis.value {
-        Some(tensor_shape_proto::dimension::Value::DimValue(length)) => Some(length),
+    axes.iter().try_for_each(|axis| check_axis_name(what, axis))?;
+    let length = |axis: &Dimension| match axis.value {
+        Some(Value::DimValue(length)) => Some(length),
         _ => None,
     };
     let lengths: Vec<_> = axes.iter().map(length).collect();
@@ -230,4 +274,49 @@ fn check_end(what: &str, values: &[&ValueInfoProto], name: &str, channels: usize
         ));
     }
     Ok(())
+}
+
+/// tract reads an axis's name as a formula, one call deeper for each parenthesis: it must be a plain name.
+fn check_axis_name(what: &str, axis: &Dimension) -> Result<()> {
+    match &axis.value {
+        Some(Value::DimParam(name)) if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
+            bad(format!("its {what} has an axis whose name is not of letters, digits and underscores"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Every value must be made once, before it is read, and not computed from weights alone: tract computes such values
+/// when it loads a file, however large they are.
+fn check_values(graph: &GraphProto) -> Result<()> {
+    // The values made so far, and whether each depends on weights alone.
+    let mut made = HashMap::new();
+    for tensor in &graph.initializer {
+        make(&mut made, &tensor.name, true)?;
+    }
+    // `check_ends` has seen that all other inputs are weights.
+    make(&mut made, INPUT_NAME, false)?;
+    for node in &graph.node {
+        let mut of_weights = true;
+        for input in node.input.iter().filter(|name| !name.is_empty()) {
+            let Some(weight) = made.get(input.as_str()) else {
+                return bad(format!("node {:?} reads {input:?}, which nothing before it makes", node.name));
+            };
+            of_weights &= weight;
+        }
+        if of_weights && !OF_WEIGHTS.contains(&node.op_type.as_str()) {
+            return bad(format!("node {:?} computes {} of weights alone", node.name, node.op_type));
+        }
+        for output in node.output.iter().filter(|name| !name.is_empty()) {
+            make(&mut made, output, of_weights)?;
+        }
+    }
+    Ok(())
+}
+
+fn make<'a>(made: &mut HashMap<&'a str, bool>, name: &'a str, of_weights: bool) -> Result<()> {
+    match made.insert(name, of_weights) {
+        None => Ok(()),
+        Some(_) => bad(format!("it makes {name:?} twice")),
+    }
 }

@@ -24,21 +24,10 @@ pub fn convolution(slices_in: usize, channel: usize, shift: [usize; 2]) -> Model
     let size = 2 * radius + 1;
     let mut kernel = vec![0.0_f32; slices_in * size * size];
     kernel[(channel * size + radius + shift[0]) * size + radius + shift[1]] = 1.0;
-    let weights = TensorProto {
-        dims: [1, slices_in, size, size].map(|length| length as i64).to_vec(),
-        data_type: DataType::Float as i32,
-        float_data: kernel,
-        name: "weights".into(),
-        ..TensorProto::default()
-    };
-    let convolution = NodeProto {
-        input: vec!["source".into(), "weights".into()],
-        output: vec!["synthetic".into()],
-        name: "convolution".into(),
-        op_type: "Conv".into(),
-        attribute: vec![integers("pads", &[radius as i64; 4]), integers("kernel_shape", &[size as i64; 2])],
-        ..NodeProto::default()
-    };
+    let dims = [1, slices_in, size, size].map(|length| length as i64);
+    let weights = float_tensor("weights", &dims, kernel);
+    let attributes = vec![integers("pads", &[radius as i64; 4]), integers("kernel_shape", &[size as i64; 2])];
+    let convolution = node("Conv", &["source", "weights"], "synthetic", attributes);
     let graph = GraphProto {
         node: vec![convolution],
         name: "generator".into(),
@@ -53,6 +42,76 @@ pub fn convolution(slices_in: usize, channel: usize, shift: [usize; 2]) -> Model
         graph: Some(graph),
         metadata_props: card(slices_in),
         ..ModelProto::default()
+    }
+}
+
+/// The graph of a model, to be damaged.
+pub fn graph(model: &mut ModelProto) -> &mut GraphProto {
+    model.graph.as_mut().unwrap()
+}
+
+/// Adds a layer between the model so far and its output; it reads `weights` beside the model so far.
+pub fn append(model: &mut ModelProto, operator: &str, weights: &[&str], attributes: Vec<AttributeProto>) {
+    let graph = graph(model);
+    let so_far = format!("layer {}", graph.node.len());
+    let last = graph.node.last_mut().unwrap();
+    (last.name, last.output) = (so_far.clone(), vec![so_far.clone()]);
+    let inputs: Vec<&str> = std::iter::once(so_far.as_str()).chain(weights.iter().copied()).collect();
+    graph.node.push(node(operator, &inputs, "synthetic", attributes));
+}
+
+/// Appends a Resize by `factor` in both directions.
+pub fn append_resize(model: &mut ModelProto, factor: f32) {
+    let scales = format!("scales {}", graph(model).node.len());
+    graph(model).initializer.push(float_tensor(&scales, &[4], vec![1.0, 1.0, factor, factor]));
+    append(model, "Resize", &["", &scales], Vec::new());
+}
+
+/// Changes an entry of the model's card, or removes it.
+pub fn set_card(model: &mut ModelProto, key: &str, value: Option<&str>) {
+    let key = format!("mrisynth.{key}");
+    model.metadata_props.retain(|entry| entry.key != key);
+    let entry = value.map(|value| StringStringEntryProto { key, value: value.into() });
+    model.metadata_props.extend(entry);
+}
+
+pub fn node(operator: &str, inputs: &[&str], output: &str, attributes: Vec<AttributeProto>) -> NodeProto {
+    NodeProto {
+        input: inputs.iter().map(|&name| name.into()).collect(),
+        output: vec![output.into()],
+        name: output.into(),
+        op_type: operator.into(),
+        attribute: attributes,
+        ..NodeProto::default()
+    }
+}
+
+pub fn float_tensor(name: &str, dims: &[i64], values: Vec<f32>) -> TensorProto {
+    TensorProto {
+        dims: dims.to_vec(),
+        data_type: DataType::Float as i32,
+        float_data: values,
+        name: name.into(),
+        ..TensorProto::default()
+    }
+}
+
+pub fn integer_tensor(name: &str, values: &[i64]) -> TensorProto {
+    TensorProto {
+        dims: vec![values.len() as i64],
+        data_type: DataType::Int64 as i32,
+        int64_data: values.to_vec(),
+        name: name.into(),
+        ..TensorProto::default()
+    }
+}
+
+pub fn integer(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Int as i32,
+        i: value,
+        ..AttributeProto::default()
     }
 }
 
