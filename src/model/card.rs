@@ -17,8 +17,9 @@ const MAX_ENTRY_BYTES: usize = 1 << 16;
 /// In-plane sizes must be a multiple of the network's stride; larger strides than this are not believed.
 const MAX_SIZE_MULTIPLE: usize = 128;
 
-/// An MRI contrast that can be a model's source or target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// An MRI contrast that can be a model's source or target; `t1w` or `t2w` in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Contrast {
     /// T1-weighted.
     T1w,

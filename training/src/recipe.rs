@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use mrisynth::Contrast;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::loss::LossConfig;
 use crate::network::{NetworkConfig, SIZE_MULTIPLE};
-use crate::sample::{Contrast, SampleConfig};
+use crate::sample::SampleConfig;
 
 /// How the learning rate goes down after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

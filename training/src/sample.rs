@@ -1,19 +1,23 @@
 //! Batches of patches: each a pure function of (seed, step), drawn and augmented in parallel ahead of the trainer.
 
+mod appearance;
+mod geometry;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use mrisynth::Contrast;
 use ndarray::{Array3, ShapeBuilder};
 use rand::{RngExt, SeedableRng};
-use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::store::{Origin, Subject};
+use appearance::Appearance;
+use geometry::Geometry;
 
 /// A slice is drawn from when at least this part of it is brain.
 const MINIMUM_BRAIN: f64 = 0.02;
@@ -21,25 +25,6 @@ const MINIMUM_BRAIN: f64 = 0.02;
 const AHEAD: usize = 3;
 /// The factor from stored integers to intensities 0..1.
 const UNIT: f32 = 1.0 / 65535.0;
-
-/// One of the two contrasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Contrast {
-    /// T1-weighted.
-    T1w,
-    /// T2-weighted.
-    T2w,
-}
-
-impl std::fmt::Display for Contrast {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::T1w => "t1w",
-            Self::T2w => "t2w",
-        })
-    }
-}
 
 /// What a batch looks like.
 #[derive(Clone, Debug)]
@@ -210,231 +195,6 @@ fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Where the pixels of a patch lie in the volume.
-struct Geometry {
-    centre: [f32; 2],
-    slice: usize,
-    /// Volume offset (i, j) = matrix times patch offset (column, row).
-    matrix: [[f32; 2]; 2],
-    /// Distance of neighbouring input slices, in millimetres.
-    slice_distance: f32,
-    /// Thickness of the source's slices, in millimetres.
-    thickness: f32,
-}
-
-impl Geometry {
-    fn identity(centre: [f32; 2], slice: usize) -> Self {
-        Self { centre, slice, matrix: [[1.0, 0.0], [0.0, 1.0]], slice_distance: 1.0, thickness: 1.0 }
-    }
-
-    fn random(centre: [f32; 2], slice: usize, random: &mut Pcg64) -> Self {
-        let mut geometry = Self::identity(centre, slice);
-        // A fifth of the patches keep their own grid, so that uninterpolated sharpness is seen too.
-        if random.random_bool(0.8) {
-            geometry.matrix = random_matrix(random);
-        }
-        if random.random_bool(0.5) {
-            for row in &mut geometry.matrix {
-                row[0] = -row[0];
-            }
-        }
-        if random.random_bool(0.3) {
-            geometry.slice_distance = random.random_range(0.85..1.2);
-        }
-        if random.random_bool(0.3) {
-            geometry.thickness = random.random_range(1.0..5.0);
-        }
-        geometry
-    }
-
-    fn extract(&self, study: &Study, slices_in: usize, patch: usize, source: &mut [f32], target: &mut [f32]) {
-        let half = (slices_in / 2) as f32;
-        for (channel, pixels) in source.chunks_mut(patch * patch).enumerate() {
-            let position = self.slice as f32 + (channel as f32 - half) * self.slice_distance;
-            let slices = slab(position, self.thickness, study.source.dim().2);
-            self.resample(&study.source, &slices, patch, pixels);
-        }
-        self.resample(&study.target, &[(self.slice, 1.0)], patch, target);
-    }
-
-    /// Bilinear in the plane and averaged over `slices`, over brain voxels only; 0 where the nearest voxel is background.
-    fn resample(&self, volume: &Array3<u16>, slices: &[(usize, f32)], patch: usize, pixels: &mut [f32]) {
-        let Some(&(nearest_slice, _)) = slices.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else {
-            return;
-        };
-        let middle = (patch / 2) as f32;
-        for (row, line) in pixels.chunks_mut(patch).enumerate() {
-            for (column, pixel) in line.iter_mut().enumerate() {
-                let offset = [column as f32 - middle, row as f32 - middle];
-                let at = |axis: usize| {
-                    self.centre[axis] + self.matrix[axis][0] * offset[0] + self.matrix[axis][1] * offset[1]
-                };
-                *pixel = value_at(volume, slices, nearest_slice, at(0), at(1));
-            }
-        }
-    }
-}
-
-/// Rotation by up to 15 degrees, scale 0.85..1.2, a little shear and anisotropy.
-fn random_matrix(random: &mut Pcg64) -> [[f32; 2]; 2] {
-    let angle = random.random_range(-15f32..15.0).to_radians();
-    let scale = 1.0 / random.random_range(0.85f32..1.2);
-    let stretch = random.random_range(0.95f32..1.05);
-    let shear = random.random_range(-0.08f32..0.08);
-    let (sine, cosine) = angle.sin_cos();
-    let (a, d) = (scale * stretch, scale / stretch);
-    [[a * cosine, a * shear * cosine - d * sine], [a * sine, a * shear * sine + d * cosine]]
-}
-
-/// The slices that a slab around `position` covers, with the covered parts; none outside the volume.
-fn slab(position: f32, thickness: f32, count: usize) -> Vec<(usize, f32)> {
-    let (low, high) = (position - thickness / 2.0, position + thickness / 2.0);
-    let first = (low + 0.5).floor().max(0.0) as usize;
-    (first..count)
-        .map(|k| {
-            let covered = (high.min(k as f32 + 0.5) - low.max(k as f32 - 0.5)).max(0.0);
-            (k, covered)
-        })
-        .take_while(|&(k, covered)| covered > 0.0 || (k as f32) < position)
-        .filter(|&(_, covered)| covered > 1e-6)
-        .collect()
-}
-
-fn value_at(volume: &Array3<u16>, slices: &[(usize, f32)], nearest_slice: usize, x: f32, y: f32) -> f32 {
-    let (ni, nj, _) = volume.dim();
-    let nearest = [(x + 0.5).floor(), (y + 0.5).floor()];
-    let inside = |i: f32, j: f32| i >= 0.0 && j >= 0.0 && i < ni as f32 && j < nj as f32;
-    if !inside(nearest[0], nearest[1])
-        || volume[[nearest[0] as usize, nearest[1] as usize, nearest_slice]] == 0
-    {
-        return 0.0;
-    }
-    let (x0, y0) = (x.floor(), y.floor());
-    let (fx, fy) = (x - x0, y - y0);
-    let (mut sum, mut total) = (0.0, 0.0);
-    for (i, wx) in [(x0, 1.0 - fx), (x0 + 1.0, fx)] {
-        for (j, wy) in [(y0, 1.0 - fy), (y0 + 1.0, fy)] {
-            if wx * wy <= 0.0 || !inside(i, j) {
-                continue;
-            }
-            for &(k, wz) in slices {
-                let voxel = volume[[i as usize, j as usize, k]];
-                if voxel > 0 {
-                    let weight = wx * wy * wz;
-                    sum += weight * f32::from(voxel);
-                    total += weight;
-                }
-            }
-        }
-    }
-    if total > 0.0 { sum / total * UNIT } else { 0.0 }
-}
-
-/// How the source's intensities differ from the stored ones.
-struct Appearance {
-    gamma: f32,
-    scale: f32,
-    /// Coefficients of the bias field's smooth terms over the patch.
-    bias: [f32; 5],
-    /// Part of a pixel that comes from each neighbour in a three-pixel blur.
-    blur: f32,
-    noise: f32,
-    rician: bool,
-}
-
-impl Appearance {
-    fn random(random: &mut Pcg64) -> Self {
-        let sometimes = |random: &mut Pcg64, probability: f64, low: f32, high: f32, else_: f32| {
-            let drawn = random.random_range(low..high);
-            if random.random_bool(probability) { drawn } else { else_ }
-        };
-        let log_gamma = sometimes(random, 0.6, 0.7f32.ln(), 1.4f32.ln(), 0.0);
-        let strength = sometimes(random, 0.5, 0.0, 0.2, 0.0);
-        Self {
-            gamma: log_gamma.exp(),
-            scale: sometimes(random, 0.6, 0.9, 1.1, 1.0),
-            bias: random_bias(strength, random),
-            blur: sometimes(random, 0.2, 0.02, 0.22, 0.0),
-            noise: sometimes(random, 0.5, 0.0, 0.04, 0.0),
-            rician: random.random_bool(0.5),
-        }
-    }
-
-    /// Changes brain pixels only and keeps them in 0..1.
-    fn apply(&self, source: &mut [f32], patch: usize, random: &mut Pcg64) {
-        for pixels in source.chunks_mut(patch * patch) {
-            if self.blur > 0.0 {
-                blur(pixels, patch, self.blur);
-            }
-            for (row, line) in pixels.chunks_mut(patch).enumerate() {
-                for (column, pixel) in line.iter_mut().enumerate() {
-                    if *pixel > 0.0 {
-                        let value = pixel.powf(self.gamma) * self.scale;
-                        let value = value * self.bias_at(row, column, patch);
-                        // A brain pixel never becomes exactly 0, which would be background.
-                        *pixel = self.noisy(value, random).clamp(UNIT, 1.0);
-                    }
-                }
-            }
-        }
-    }
-
-    fn bias_at(&self, row: usize, column: usize, patch: usize) -> f32 {
-        let unit = |n: usize| 2.0 * n as f32 / patch as f32 - 1.0;
-        let (y, x) = (unit(row), unit(column));
-        let terms = [x, y, x * y, x * x - 0.5, y * y - 0.5];
-        1.0 + terms.iter().zip(&self.bias).map(|(term, weight)| term * weight).sum::<f32>()
-    }
-
-    fn noisy(&self, value: f32, random: &mut Pcg64) -> f32 {
-        if self.noise == 0.0 {
-            return value;
-        }
-        let mut draw = || -> f32 {
-            let drawn: f32 = StandardNormal.sample(random);
-            drawn * self.noise
-        };
-        if self.rician { (value + draw()).hypot(draw()) } else { value + draw() }
-    }
-}
-
-/// Random weights of the smooth terms whose absolute values sum to `strength`.
-fn random_bias(strength: f32, random: &mut Pcg64) -> [f32; 5] {
-    let mut weights = [0.0; 5];
-    for weight in &mut weights {
-        *weight = random.random_range(-1.0f32..1.0);
-    }
-    let total: f32 = weights.iter().map(|w| w.abs()).sum::<f32>().max(1e-6);
-    weights.map(|weight| weight / total * strength)
-}
-
-/// A separable three-pixel blur over brain pixels; background neither gives nor takes.
-fn blur(pixels: &mut [f32], patch: usize, side: f32) {
-    for stride in [1, patch] {
-        let before = pixels.to_vec();
-        for (at, pixel) in pixels.iter_mut().enumerate() {
-            if *pixel == 0.0 {
-                continue;
-            }
-            let position = (at / stride) % patch;
-            let (mut sum, mut total) = ((1.0 - 2.0 * side) * *pixel, 1.0 - 2.0 * side);
-            let mut add = |neighbour: f32| {
-                if neighbour > 0.0 {
-                    sum += side * neighbour;
-                    total += side;
-                }
-            };
-            if position > 0 {
-                add(before[at - stride]);
-            }
-            if position + 1 < patch {
-                add(before[at + stride]);
-            }
-            *pixel = sum / total;
-        }
-    }
-}
-
 /// Draws batches on a thread of its own, in the order of steps.
 pub struct Prefetch {
     receiver: Option<Receiver<Batch>>,
@@ -555,32 +315,6 @@ pub(crate) mod tests {
                 assert!((*s == 0.0 && *t == 0.0) || (s + t - 1.0).abs() < 1e-5);
             }
         }
-    }
-
-    #[test]
-    fn geometry_is_the_same_for_both_contrasts() {
-        let subject = ball("a", Origin::Real);
-        let study = prepare(subject, &config()).2;
-        for seed in 0..20 {
-            let random = &mut Pcg64::seed_from_u64(seed);
-            let mut geometry = Geometry::random([18.0, 22.0], 20, random);
-            geometry.thickness = 1.0;
-            let (mut source, mut target) = (vec![0.0; 3 * 1024], vec![0.0; 1024]);
-            geometry.extract(&study, 3, 32, &mut source, &mut target);
-            for (s, t) in source[1024..2048].iter().zip(&target) {
-                assert!((*s == 0.0 && *t == 0.0) || (s + t - 1.0).abs() < 1e-4);
-            }
-        }
-    }
-
-    #[test]
-    fn a_slab_covers_its_thickness() {
-        assert_eq!(slab(5.0, 1.0, 10), [(5, 1.0)]);
-        assert_eq!(slab(5.25, 1.0, 10), [(5, 0.75), (6, 0.25)]);
-        assert_eq!(slab(5.0, 3.0, 10), [(4, 1.0), (5, 1.0), (6, 1.0)]);
-        assert_eq!(slab(-1.0, 1.0, 10), []);
-        assert_eq!(slab(10.0, 1.0, 10), []);
-        assert_eq!(slab(0.0, 5.0, 10), [(0, 1.0), (1, 1.0), (2, 1.0)]);
     }
 
     #[test]

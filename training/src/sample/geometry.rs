@@ -1,0 +1,170 @@
+//! Where a patch lies in its volume: rotation, scale, flips, slice distance and thickness.
+
+use ndarray::Array3;
+use rand::RngExt;
+use rand_pcg::Pcg64;
+
+use super::{Study, UNIT};
+
+/// Where the pixels of a patch lie in the volume.
+pub(super) struct Geometry {
+    centre: [f32; 2],
+    slice: usize,
+    /// Volume offset (i, j) = matrix times patch offset (column, row).
+    matrix: [[f32; 2]; 2],
+    /// Distance of neighbouring input slices, in millimetres.
+    slice_distance: f32,
+    /// Thickness of the source's slices, in millimetres.
+    thickness: f32,
+}
+
+impl Geometry {
+    pub(super) fn identity(centre: [f32; 2], slice: usize) -> Self {
+        Self { centre, slice, matrix: [[1.0, 0.0], [0.0, 1.0]], slice_distance: 1.0, thickness: 1.0 }
+    }
+
+    pub(super) fn random(centre: [f32; 2], slice: usize, random: &mut Pcg64) -> Self {
+        let mut geometry = Self::identity(centre, slice);
+        // A fifth of the patches keep their own grid, so that uninterpolated sharpness is seen too.
+        if random.random_bool(0.8) {
+            geometry.matrix = random_matrix(random);
+        }
+        if random.random_bool(0.5) {
+            for row in &mut geometry.matrix {
+                row[0] = -row[0];
+            }
+        }
+        if random.random_bool(0.3) {
+            geometry.slice_distance = random.random_range(0.85..1.2);
+        }
+        if random.random_bool(0.3) {
+            geometry.thickness = random.random_range(1.0..5.0);
+        }
+        geometry
+    }
+
+    pub(super) fn extract(
+        &self,
+        study: &Study,
+        slices_in: usize,
+        patch: usize,
+        source: &mut [f32],
+        target: &mut [f32],
+    ) {
+        let half = (slices_in / 2) as f32;
+        for (channel, pixels) in source.chunks_mut(patch * patch).enumerate() {
+            let position = self.slice as f32 + (channel as f32 - half) * self.slice_distance;
+            let slices = slab(position, self.thickness, study.source.dim().2);
+            self.resample(&study.source, &slices, patch, pixels);
+        }
+        self.resample(&study.target, &[(self.slice, 1.0)], patch, target);
+    }
+
+    /// Bilinear in the plane and averaged over `slices`, over brain voxels only; 0 where the nearest voxel is background.
+    fn resample(&self, volume: &Array3<u16>, slices: &[(usize, f32)], patch: usize, pixels: &mut [f32]) {
+        let Some(&(nearest_slice, _)) = slices.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else {
+            return;
+        };
+        let middle = (patch / 2) as f32;
+        for (row, line) in pixels.chunks_mut(patch).enumerate() {
+            for (column, pixel) in line.iter_mut().enumerate() {
+                let offset = [column as f32 - middle, row as f32 - middle];
+                let at = |axis: usize| {
+                    self.centre[axis] + self.matrix[axis][0] * offset[0] + self.matrix[axis][1] * offset[1]
+                };
+                *pixel = value_at(volume, slices, nearest_slice, at(0), at(1));
+            }
+        }
+    }
+}
+
+/// Rotation by up to 15 degrees, scale 0.85..1.2, a little shear and anisotropy.
+fn random_matrix(random: &mut Pcg64) -> [[f32; 2]; 2] {
+    let angle = random.random_range(-15f32..15.0).to_radians();
+    let scale = 1.0 / random.random_range(0.85f32..1.2);
+    let stretch = random.random_range(0.95f32..1.05);
+    let shear = random.random_range(-0.08f32..0.08);
+    let (sine, cosine) = angle.sin_cos();
+    let (a, d) = (scale * stretch, scale / stretch);
+    [[a * cosine, a * shear * cosine - d * sine], [a * sine, a * shear * sine + d * cosine]]
+}
+
+/// The slices that a slab around `position` covers, with the covered parts; none outside the volume.
+fn slab(position: f32, thickness: f32, count: usize) -> Vec<(usize, f32)> {
+    let (low, high) = (position - thickness / 2.0, position + thickness / 2.0);
+    let first = (low + 0.5).floor().max(0.0) as usize;
+    (first..count)
+        .map(|k| {
+            let covered = (high.min(k as f32 + 0.5) - low.max(k as f32 - 0.5)).max(0.0);
+            (k, covered)
+        })
+        .take_while(|&(k, covered)| covered > 0.0 || (k as f32) < position)
+        .filter(|&(_, covered)| covered > 1e-6)
+        .collect()
+}
+
+fn value_at(volume: &Array3<u16>, slices: &[(usize, f32)], nearest_slice: usize, x: f32, y: f32) -> f32 {
+    let (ni, nj, _) = volume.dim();
+    let nearest = [(x + 0.5).floor(), (y + 0.5).floor()];
+    let inside = |i: f32, j: f32| i >= 0.0 && j >= 0.0 && i < ni as f32 && j < nj as f32;
+    if !inside(nearest[0], nearest[1])
+        || volume[[nearest[0] as usize, nearest[1] as usize, nearest_slice]] == 0
+    {
+        return 0.0;
+    }
+    let (x0, y0) = (x.floor(), y.floor());
+    let (fx, fy) = (x - x0, y - y0);
+    let (mut sum, mut total) = (0.0, 0.0);
+    for (i, wx) in [(x0, 1.0 - fx), (x0 + 1.0, fx)] {
+        for (j, wy) in [(y0, 1.0 - fy), (y0 + 1.0, fy)] {
+            if wx * wy <= 0.0 || !inside(i, j) {
+                continue;
+            }
+            for &(k, wz) in slices {
+                let voxel = volume[[i as usize, j as usize, k]];
+                if voxel > 0 {
+                    let weight = wx * wy * wz;
+                    sum += weight * f32::from(voxel);
+                    total += weight;
+                }
+            }
+        }
+    }
+    if total > 0.0 { sum / total * UNIT } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::super::prepare;
+    use super::super::tests::{ball, config};
+    use super::*;
+    use crate::store::Origin;
+
+    #[test]
+    fn geometry_is_the_same_for_both_contrasts() {
+        let subject = ball("a", Origin::Real);
+        let study = prepare(subject, &config()).2;
+        for seed in 0..20 {
+            let random = &mut Pcg64::seed_from_u64(seed);
+            let mut geometry = Geometry::random([18.0, 22.0], 20, random);
+            geometry.thickness = 1.0;
+            let (mut source, mut target) = (vec![0.0; 3 * 1024], vec![0.0; 1024]);
+            geometry.extract(&study, 3, 32, &mut source, &mut target);
+            for (s, t) in source[1024..2048].iter().zip(&target) {
+                assert!((*s == 0.0 && *t == 0.0) || (s + t - 1.0).abs() < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn a_slab_covers_its_thickness() {
+        assert_eq!(slab(5.0, 1.0, 10), [(5, 1.0)]);
+        assert_eq!(slab(5.25, 1.0, 10), [(5, 0.75), (6, 0.25)]);
+        assert_eq!(slab(5.0, 3.0, 10), [(4, 1.0), (5, 1.0), (6, 1.0)]);
+        assert_eq!(slab(-1.0, 1.0, 10), []);
+        assert_eq!(slab(10.0, 1.0, 10), []);
+        assert_eq!(slab(0.0, 5.0, 10), [(0, 1.0), (1, 1.0), (2, 1.0)]);
+    }
+}
