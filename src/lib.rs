@@ -22,9 +22,11 @@ pub mod prepare;
 pub mod provenance;
 pub mod synthesize;
 pub mod volume;
+pub mod watch;
 
 pub use error::{Error, Result};
 pub use limits::Limits;
 pub use model::{Contrast, Model};
 pub use synthesize::synthesize;
-pub use volume::{Affine, Grid, Volume};
+pub use volume::{Affine, Grid, Transform, Volume};
+pub use watch::Watch;

@@ -32,10 +32,7 @@ impl Affine {
         if rows[3] != [0.0, 0.0, 0.0, 1.0] {
             return Err(Error::BadImage(format!("the affine's last row is {:?}, not 0 0 0 1", rows[3])));
         }
-        let column = |j: usize| DVec3::new(rows[0][j], rows[1][j], rows[2][j]);
-        let affine =
-            DAffine3 { matrix3: DMat3::from_cols(column(0), column(1), column(2)), translation: column(3) };
-        Self::checked(affine)
+        Self::checked(affine_from(&rows))
     }
 
     /// From a matrix that the maths already made, with the checks of [`Affine::from_rows`].
@@ -76,9 +73,7 @@ impl Affine {
 
     /// The rows of the 4x4 matrix to RAS+ millimetres.
     pub fn rows(&self) -> [[f64; 4]; 4] {
-        let (m, t) = (self.0.matrix3, self.0.translation);
-        let row = |r: usize| [m.col(0)[r], m.col(1)[r], m.col(2)[r], t[r]];
-        [row(0), row(1), row(2), [0.0, 0.0, 0.0, 1.0]]
+        rows_of(&self.0)
     }
 
     /// The rows of the 4x4 matrix to LPS millimetres.
@@ -127,11 +122,79 @@ impl Affine {
         smallest_cosine.clamp(0.0, 1.0).acos().to_degrees()
     }
 
+    /// This affine, and then `transform`: where the voxels lie in the space that the transform leads to.
+    ///
+    /// # Errors
+    /// Those of [`Affine::from_rows`], if the transform shrinks or shears beyond reason.
+    pub fn then(&self, transform: &Transform) -> Result<Self> {
+        Self::checked(transform.0 * self.0)
+    }
+
     /// This grid with its origin moved to the voxel index `start`.
     #[must_use]
     pub fn cropped_at(&self, start: [f64; 3]) -> Self {
         let translation = self.0.transform_point3(DVec3::from_array(start));
         Self(DAffine3 { matrix3: self.0.matrix3, translation })
+    }
+}
+
+/// An invertible affine map from millimetres (RAS+) of one space to millimetres of another: what a registration finds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Transform(DAffine3);
+
+impl Transform {
+    /// Leaves every point where it is.
+    pub const IDENTITY: Self = Self(DAffine3::IDENTITY);
+
+    /// From the rows of a 4x4 matrix between RAS+ millimetres.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if an entry is not finite, the last row is not (0, 0, 0, 1), or the matrix is singular.
+    pub fn from_rows(rows: [[f64; 4]; 4]) -> Result<Self> {
+        let affine = affine_from(&rows);
+        let invertible = affine.matrix3.determinant().abs() > SINGULAR_BELOW;
+        if rows.iter().flatten().all(|entry| entry.is_finite())
+            && rows[3] == [0.0, 0.0, 0.0, 1.0]
+            && invertible
+        {
+            return Ok(Self(affine));
+        }
+        Err(Error::InvalidArgument(format!("{rows:?} is not an invertible affine transform")))
+    }
+
+    /// From the rows of a 4x4 matrix between LPS millimetres, as ITK has it.
+    ///
+    /// # Errors
+    /// Those of [`Transform::from_rows`].
+    pub fn from_lps(rows: [[f64; 4]; 4]) -> Result<Self> {
+        Self::from_rows(change_handedness(rows))
+    }
+
+    /// The rows of the 4x4 matrix between RAS+ millimetres.
+    pub fn rows(&self) -> [[f64; 4]; 4] {
+        rows_of(&self.0)
+    }
+
+    /// The rows of the 4x4 matrix between LPS millimetres.
+    pub fn to_lps(&self) -> [[f64; 4]; 4] {
+        change_handedness(self.rows())
+    }
+
+    /// Where a point of the first space lies in the second, in millimetres.
+    pub fn apply(&self, point: [f64; 3]) -> [f64; 3] {
+        self.0.transform_point3(DVec3::from_array(point)).to_array()
+    }
+
+    /// The way back.
+    #[must_use]
+    pub fn inverse(&self) -> Self {
+        Self(self.0.inverse())
+    }
+
+    /// This transform, and then `next`.
+    #[must_use]
+    pub fn then(&self, next: &Self) -> Self {
+        Self(next.0 * self.0)
     }
 }
 
@@ -156,6 +219,27 @@ impl IndexMap {
 
 fn column_lengths(matrix: &DMat3) -> [f64; 3] {
     [matrix.col(0).length(), matrix.col(1).length(), matrix.col(2).length()]
+}
+
+fn affine_from(rows: &[[f64; 4]; 4]) -> DAffine3 {
+    let column = |j: usize| DVec3::new(rows[0][j], rows[1][j], rows[2][j]);
+    DAffine3 { matrix3: DMat3::from_cols(column(0), column(1), column(2)), translation: column(3) }
+}
+
+fn rows_of(affine: &DAffine3) -> [[f64; 4]; 4] {
+    let (m, t) = (affine.matrix3, affine.translation);
+    let row = |r: usize| [m.col(0)[r], m.col(1)[r], m.col(2)[r], t[r]];
+    [row(0), row(1), row(2), [0.0, 0.0, 0.0, 1.0]]
+}
+
+/// A map between RAS+ spaces as one between LPS spaces, or back.
+fn change_handedness(rows: [[f64; 4]; 4]) -> [[f64; 4]; 4] {
+    let mut rows = flip_x_and_y(rows);
+    for row in &mut rows {
+        row[0] = 0.0 - row[0];
+        row[1] = 0.0 - row[1];
+    }
+    rows
 }
 
 fn flip_x_and_y(mut rows: [[f64; 4]; 4]) -> [[f64; 4]; 4] {
@@ -334,6 +418,30 @@ mod tests {
         assert_eq!(lps[1], [0.0, -2.0, 0.0, -20.0]);
         assert_eq!(lps[2], [0.0, 0.0, 3.0, 30.0]);
         assert_eq!(Affine::from_lps(lps).unwrap(), affine);
+    }
+
+    #[test]
+    fn transforms_follow_each_other_and_lead_back() {
+        let rows =
+            [[0.9, -0.1, 0.2, 4.0], [0.1, 1.1, 0.0, -3.0], [-0.2, 0.05, 2.0, 9.0], [0.0, 0.0, 0.0, 1.0]];
+        let transform = Transform::from_rows(rows).unwrap();
+        let point = [3.0, -5.0, 7.0];
+        let there = transform.apply(point);
+        let [x, y, z] = point;
+        // The same point in LPS goes the same way.
+        let lps = transform.to_lps();
+        let in_lps = [-x, -y, z, 1.0];
+        let lps_there = [0, 1, 2].map(|r| (0..4).map(|c| lps[r][c] * in_lps[c]).sum::<f64>());
+        for (a, b) in [-there[0], -there[1], there[2]].into_iter().zip(lps_there) {
+            assert!((a - b).abs() < 1e-12);
+        }
+        assert_eq!(Transform::from_lps(lps).unwrap(), transform);
+        let back = transform.then(&transform.inverse()).apply(point);
+        assert!(back.iter().zip(point).all(|(a, b)| (a - b).abs() < 1e-12));
+        let affine = Affine::from_sizes([1.0, 2.0, 3.0], [10.0, 20.0, 30.0]).unwrap();
+        let direct = affine.then(&transform).unwrap().to_millimetres([1.0, 2.0, 3.0]);
+        assert_eq!(direct, transform.apply(affine.to_millimetres([1.0, 2.0, 3.0])));
+        assert!(Transform::from_rows([[0.0; 4]; 4]).is_err());
     }
 
     #[test]
