@@ -1,5 +1,6 @@
 //! From the caller's scan to what a generator reads, and back: brain mask, standard slices, normalization.
 
+pub mod bias;
 pub mod brain;
 pub mod normalize;
 pub mod resample;
