@@ -93,6 +93,46 @@ pub fn estimate(
     Ok(BiasField { grid: scan.grid(), axes, lattice: fit.lattice, range: fit.range, report })
 }
 
+/// A scan without its bias field.
+#[derive(Clone, Debug)]
+pub struct Corrected {
+    /// The scan, divided by the field wherever it is.
+    pub scan: Volume,
+    /// The field on the scan's grid, as a factor.
+    pub field: Volume,
+    /// What was done to find it.
+    pub report: BiasReport,
+}
+
+/// Estimates the bias field of `scan` inside `brain` and divides the whole scan by it.
+///
+/// The brain alone, in one pass: with the whole head, the field makes scalp, fat and muscle alike and follows them into
+/// the brain, and a second pass inside the brain does not take all of that back. Where there is no brain mask, give
+/// [`otsu_mask`]. Voxels outside the mask are divided too (by a field that is only a guess there, see [`BiasField`]), as
+/// are voxels that are not positive.
+///
+/// # Errors
+/// Those of [`estimate`] and [`BiasField::on_scan`].
+pub fn correct(
+    scan: &Volume,
+    brain: &Array3<bool>,
+    options: &BiasOptions,
+    watch: &Watch,
+) -> Result<Corrected> {
+    let estimated = estimate(scan, brain, options, watch)?;
+    let field = estimated.on_scan(watch)?;
+    let mut corrected = scan.clone();
+    let slice_len = field.dims()[0] * field.dims()[1];
+    let slices =
+        corrected.as_mut_slice().par_chunks_mut(slice_len).zip(field.as_slice().par_chunks(slice_len));
+    slices.try_for_each(|(slice, factors)| {
+        watch.check()?;
+        slice.iter_mut().zip(factors).for_each(|(value, factor)| *value /= factor);
+        Ok::<_, Error>(())
+    })?;
+    Ok(Corrected { scan: corrected, field, report: estimated.report })
+}
+
 impl BiasField {
     /// What was done to find it.
     pub fn report(&self) -> &BiasReport {
