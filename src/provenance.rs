@@ -81,7 +81,7 @@ struct Parameters {
 
 impl Provenance {
     /// The origin of what `model` makes of `source` with `options`.
-    pub fn new(model: &Model, source: SourceFile, options: &Options<'_>) -> Self {
+    pub fn new(model: &Model, source: SourceFile, options: &Options, accept_implausible: bool) -> Self {
         let card = model.card();
         let version = env!("CARGO_PKG_VERSION");
         let model = ModelIdentity {
@@ -103,7 +103,7 @@ impl Provenance {
                     InputState::Raw => "raw",
                     InputState::Prepared => "prepared",
                 },
-                accept_implausible: options.accept_implausible,
+                accept_implausible,
             },
             notice: NOTICE,
         }

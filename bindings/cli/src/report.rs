@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mrisynth::synthesize::LogLevel;
+use mrisynth::control::LogLevel;
 use mrisynth::{Error, Result};
 use serde::Serialize;
 

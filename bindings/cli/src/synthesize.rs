@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
+use mrisynth::control::LogLevel;
 use mrisynth::model::{Contrast, LoadOptions, Model};
 use mrisynth::nifti::{self, Image};
 use mrisynth::provenance::{Provenance, SourceFile};
-use mrisynth::synthesize::{InputState, LogLevel, Options, synthesize};
-use mrisynth::{Error, Limits, Result};
+use mrisynth::synthesize::{InputState, Options, synthesize};
+use mrisynth::{Control, Error, Limits, Result};
 use serde::Serialize;
 
 use crate::arguments::SynthesizeArguments;
@@ -88,16 +89,18 @@ fn write_synthetic(
         console.progress(fraction);
         ControlFlow::Continue(())
     };
-    let mut options = Options {
+    let input_state = if arguments.prepared { InputState::Prepared } else { InputState::Raw };
+    let options = Options { input_state, ..Options::default() };
+    let mut control = Control {
         threads: arguments.threads.into(),
-        input_state: if arguments.prepared { InputState::Prepared } else { InputState::Raw },
         accept_implausible: arguments.accept_implausible,
         memory_limit: arguments.memory_limit,
         progress: Some(&mut progress),
         log: Some(&log),
     };
-    let provenance = Provenance::new(model, SourceFile::read(&arguments.input)?, &options);
-    let synthetic = synthesize(model, &image.volume, &image.volume.grid(), &mut options)
+    let provenance =
+        Provenance::new(model, SourceFile::read(&arguments.input)?, &options, arguments.accept_implausible);
+    let synthetic = synthesize(model, &image.volume, &image.volume.grid(), &options, &mut control)
         .map_err(|fault| explain(fault, arguments))?;
     output.write(&synthetic, &image.header, arguments.dtype, &provenance)
 }
