@@ -259,7 +259,7 @@ fn to_standard(
     let brain = resample::mask_onto(mask, &corrected.grid(), &in_scan)?;
     watch.advance(0.3)?;
     let resampled = match coverage {
-        Coverage::Brain => resample::brain_onto(corrected, mask, &in_scan)?,
+        Coverage::Brain => resample::brain_onto(corrected, mask, &in_scan, &brain)?,
         Coverage::WholeHead => resample::volume_onto(corrected, &in_scan)?,
     };
     watch.advance(0.9)?;
