@@ -123,7 +123,10 @@ impl BiasOptions {
             ),
             (!positive(self.fwhm), "the full width at half maximum must be positive".into()),
             (!positive(self.noise), "the noise term must be positive".into()),
-            (!(self.threshold >= 0.0), "the convergence threshold must not be negative".into()),
+            (
+                self.threshold.is_nan() || self.threshold < 0.0,
+                "the convergence threshold must not be negative".into(),
+            ),
         ];
         let fault = faults.into_iter().find(|(wrong, _)| *wrong);
         fault.map_or(Ok(()), |(_, text)| Err(Error::InvalidArgument(format!("bias correction: {text}"))))
