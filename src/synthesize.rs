@@ -109,9 +109,9 @@ fn from_stripped(
     let walk = Walk { model, output, watch, adviser, network: network_for(model, &grid)? };
     walk.check_memory(&input.grid(), &grid)?;
     let scale = Scale { low: 0.0, high: normalize::top_intensity(input, &brain)? };
-    let mut volume = resample::brain_onto(input, &brain, &grid)?;
-    watch.check()?;
     let standard_brain = resample::mask_onto(&brain, &input.grid(), &grid)?;
+    watch.check()?;
+    let mut volume = resample::brain_onto(input, &brain, &grid, &standard_brain)?;
     volume.change_by_mask(&standard_brain, |value, inside| if inside { scale.apply(value) } else { 0.0 });
     walk.run(&Standard { volume, brain: standard_brain }, &brain, &input.grid())
 }
@@ -165,10 +165,9 @@ impl Walk<'_> {
         self.watch.advance(BEFORE_SLICES)?;
         let synthetic = self.run_slices(standard)?;
         self.watch.advance(AFTER_SLICES)?;
-        let mut output = resample::brain_onto(&synthetic, &standard.brain, self.output)?;
-        self.watch.check()?;
         let brain = resample::mask_onto(brain, scan, self.output)?;
-        output.change_by_mask(&brain, |value, inside| if inside { value } else { 0.0 });
+        self.watch.check()?;
+        let output = resample::brain_onto(&synthetic, &standard.brain, self.output, &brain)?;
         self.watch.advance(1.0)?;
         Ok(output)
     }

@@ -54,6 +54,11 @@ impl Watch {
         self.check()
     }
 
+    /// Asks the work to stop.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
     /// A stage of this one: what lies between the fractions `from` and `to` of it.
     #[must_use]
     pub fn stage(&self, from: f32, to: f32) -> Self {
@@ -73,7 +78,7 @@ pub(crate) fn run<T: Send>(
 ) -> Result<T> {
     let (sender, receiver) = mpsc::channel();
     let watch = Watch { sender: Some(sender), ..Watch::default() };
-    let cancelled = Arc::clone(&watch.cancelled);
+    let stopper = Watch { sender: None, ..watch.clone() };
     let mut outcome = None;
     let slot = &mut outcome;
     pool.in_place_scope(|scope| {
@@ -87,15 +92,13 @@ pub(crate) fn run<T: Send>(
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if report(done).is_break() {
-                cancelled.store(true, Ordering::Relaxed);
+                stopper.cancel();
                 break;
             }
         }
     });
-    if cancelled.load(Ordering::Relaxed) {
-        // Also where the work ended in spite of it: the caller does not expect a result any more.
-        return Err(Error::Cancelled);
-    }
+    // Also where the work ended in spite of it: the caller does not expect a result any more.
+    stopper.check()?;
     outcome.unwrap_or_else(|| Err(Error::Internal("the work ended without a result".into())))
 }
 

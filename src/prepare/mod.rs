@@ -129,8 +129,9 @@ pub fn correct_as_itk(scan: &Volume, control: &mut Control<'_>) -> Result<Correc
         control.run(|watch, adviser| {
             plausible::check_image(scan)?;
             adviser.check_memory(memory_needed(&scan.grid()))?;
-            let field = bias_field(scan, &bias::otsu_mask(scan), &BiasCorrection::Itk, watch)?;
-            let bias = field.on_scan()?;
+            let field =
+                bias_field(scan, &bias::otsu_mask(scan), &BiasCorrection::Itk, &watch.stage(0.0, 0.9))?;
+            let bias = field.on_scan(&watch.stage(0.9, 1.0))?;
             Ok(Corrected { corrected: divided(scan, &bias)?, bias })
         })
     })
@@ -218,9 +219,9 @@ fn corrected(
         return Ok((scan.clone(), even));
     }
     let head = (options.bias == BiasCorrection::Itk).then(|| bias::otsu_mask(scan));
-    let field = bias_field(scan, head.as_ref().unwrap_or(brain), &options.bias, watch)?;
+    let field = bias_field(scan, head.as_ref().unwrap_or(brain), &options.bias, &watch.stage(0.0, 0.8))?;
     record.bias(&field)?;
-    let bias = field.on_scan()?;
+    let bias = field.on_scan(&watch.stage(0.8, 1.0))?;
     Ok((divided(scan, &bias)?, bias))
 }
 
@@ -259,7 +260,7 @@ fn to_standard(
     let brain = resample::mask_onto(mask, &corrected.grid(), &in_scan)?;
     watch.advance(0.3)?;
     let resampled = match coverage {
-        Coverage::Brain => resample::brain_onto(corrected, mask, &in_scan)?,
+        Coverage::Brain => resample::brain_onto(corrected, mask, &in_scan, &brain)?,
         Coverage::WholeHead => resample::volume_onto(corrected, &in_scan)?,
     };
     watch.advance(0.9)?;

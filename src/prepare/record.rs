@@ -131,7 +131,7 @@ impl Record {
     /// # Errors
     /// [`Error::Internal`], which would be a defect.
     pub(super) fn bias(&mut self, field: &BiasField) -> Result<()> {
-        self.bias_correction = serde_json::to_value(field.summary()).map_err(not_json)?;
+        self.bias_correction = serde_json::to_value(field.report()).map_err(not_json)?;
         Ok(())
     }
 

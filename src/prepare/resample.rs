@@ -6,7 +6,7 @@
 //! volume is first smoothed by a Gaussian whose full width at half maximum, added in squares to the old voxel, gives the
 //! new one.
 
-use ndarray::Array3;
+use ndarray::{Array3, s};
 use rayon::prelude::*;
 
 use super::brain;
@@ -22,16 +22,39 @@ const SNAP: f64 = 1e-5;
 /// leave no dark rim.
 const RIM: usize = 3;
 
-/// `volume` on `grid`, as if what lies beyond `brain` were like the brain's rim; 0 out of view.
+/// `volume` on `grid` where `brain_there` holds, as if what lies beyond `brain` were like the brain's rim; 0 elsewhere and
+/// out of view. `brain` lies on the grid of `volume`, `brain_there` on `grid`.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`] if the memory cannot be had.
-pub fn brain_onto(volume: &Volume, brain: &Array3<bool>, grid: &Grid) -> Result<Volume> {
-    let map = grid.affine.to_indices_of(volume.affine());
-    let mut source = volume.clone();
-    spread_rim(&mut source, brain);
+pub fn brain_onto(
+    volume: &Volume,
+    brain: &Array3<bool>,
+    grid: &Grid,
+    brain_there: &Array3<bool>,
+) -> Result<Volume> {
+    let Some((mut source, mask)) = cropped(volume, brain)? else { return Volume::zeros(grid) };
+    let map = grid.affine.to_indices_of(source.affine());
+    spread_rim(&mut source, &mask);
     smooth_for(&mut source, &map);
-    cubic_onto(&source, &map, grid)
+    let there = brain_there.as_slice_memory_order().unwrap_or(&[]);
+    cubic_onto(&source, &map, grid, |at| there.get(at).is_some_and(|inside| *inside))
+}
+
+/// The part of a volume that holds its brain and the rim around it, and the brain there; none if there is no brain.
+fn cropped(volume: &Volume, brain: &Array3<bool>) -> Result<Option<(Volume, Array3<bool>)>> {
+    let Some((low, high)) = brain::bounding_box(brain) else { return Ok(None) };
+    let dims = volume.dims();
+    let first = low.map(|index| index.saturating_sub(RIM + 1));
+    let end = [0, 1, 2].map(|axis| (high[axis] + RIM + 2).min(dims[axis]));
+    let size = [0, 1, 2].map(|axis| end[axis] - first[axis]);
+    let part = s![first[0]..end[0], first[1]..end[1], first[2]..end[2]];
+    let affine = volume.affine().cropped_at(first.map(|index| index as f64));
+    let mut source = Volume::zeros(&Grid { dims: size, affine })?;
+    source.voxels_mut().assign(&volume.voxels().slice(part));
+    let mut mask = in_memory_order((size[0], size[1], size[2]), false);
+    mask.assign(&brain.slice(part));
+    Ok(Some((source, mask)))
 }
 
 /// `volume` on `grid`, all of it; 0 out of view.
@@ -42,7 +65,7 @@ pub fn volume_onto(volume: &Volume, grid: &Grid) -> Result<Volume> {
     let map = grid.affine.to_indices_of(volume.affine());
     let mut source = volume.clone();
     smooth_for(&mut source, &map);
-    cubic_onto(&source, &map, grid)
+    cubic_onto(&source, &map, grid, |_| true)
 }
 
 /// `mask` on `grid`: true where the distance to its surface, interpolated linearly, is inside.
@@ -232,8 +255,14 @@ fn weighted_mean(line: &[f32], centre: usize, weights: &[f32]) -> f32 {
     sum / total
 }
 
-/// Cubic interpolation at every voxel of `grid`; 0 out of view, and never outside the volume's own range.
-fn cubic_onto(source: &Volume, map: &IndexMap, grid: &Grid) -> Result<Volume> {
+/// Cubic interpolation at the voxels of `grid` that are wanted; 0 elsewhere and out of view, and never outside the
+/// volume's own range.
+fn cubic_onto(
+    source: &Volume,
+    map: &IndexMap,
+    grid: &Grid,
+    wanted: impl Fn(usize) -> bool + Sync,
+) -> Result<Volume> {
     let mut onto = Volume::zeros(grid)?;
     let values = source.as_slice();
     let low = values.iter().copied().fold(f32::INFINITY, f32::min);
@@ -241,7 +270,7 @@ fn cubic_onto(source: &Volume, map: &IndexMap, grid: &Grid) -> Result<Volume> {
     let dims = source.dims();
     let [ni, nj, _] = grid.dims;
     onto.as_mut_slice().par_chunks_mut(ni * nj).enumerate().for_each(|(k, slice)| {
-        for (n, voxel) in slice.iter_mut().enumerate() {
+        for (n, voxel) in slice.iter_mut().enumerate().filter(|(n, _)| wanted(k * ni * nj + n)) {
             let position = map.apply([(n % ni) as f64, (n / ni) as f64, k as f64]);
             if let Some(value) = cubic_at(values, dims, position) {
                 *voxel = value.clamp(low, high);
@@ -329,7 +358,7 @@ mod tests {
     fn the_same_grid_is_copied_exactly() {
         let affine = Affine::from_sizes([0.7, 0.9, 3.0], [-10.3, 4.1, 7.7]).unwrap();
         let volume = sampled([9, 8, 7], affine);
-        let again = brain_onto(&volume, &everywhere(&volume), &volume.grid()).unwrap();
+        let again = brain_onto(&volume, &everywhere(&volume), &volume.grid(), &everywhere(&volume)).unwrap();
         assert_eq!(again, volume);
     }
 
@@ -381,7 +410,8 @@ mod tests {
             let centre = affine.to_millimetres([11.5; 3]);
             let origin = [0, 1, 2].map(|axis| centre[axis] - 2.0);
             let grid = Grid { dims: [5, 5, 5], affine: Affine::from_sizes([1.0; 3], origin).unwrap() };
-            let onto = brain_onto(&volume, &everywhere(&volume), &grid).unwrap();
+            let there = in_memory_order((5, 5, 5), true);
+            let onto = brain_onto(&volume, &everywhere(&volume), &grid, &there).unwrap();
             for ((i, j, k), value) in onto.voxels().indexed_iter() {
                 let expected = quadratic(grid.affine.to_millimetres([i as f64, j as f64, k as f64]));
                 prop_assert!((f64::from(*value) - expected).abs() < 1e-4, "{value} {expected}");
