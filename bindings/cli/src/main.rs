@@ -8,6 +8,7 @@ mod output;
 mod prepare;
 mod report;
 mod run;
+mod sheet;
 mod synthesize;
 
 use std::process::ExitCode;

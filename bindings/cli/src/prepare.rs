@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use mrisynth::nifti::{self, Header, Image, VoxelType, WriteOptions};
-use mrisynth::prepare::{BiasCorrection, Record, correct_as_itk};
+use mrisynth::prepare::{BiasCorrection, Prepared, Record, correct_as_itk};
 use mrisynth::provenance::SourceFile;
 use mrisynth::{Error, Result, Transform, Volume, prepare};
 use ndarray::Array3;
@@ -15,9 +15,10 @@ use crate::exit::{self, Ending};
 use crate::output::{Kept, Outputs, Staging, require_folder_of, sidecar_path};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
-    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, read_mask, read_scan, thread_count, verbosity,
-    with_control,
+    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_sheet_name, name_of, read_mask, read_scan,
+    thread_count, verbosity, with_control,
 };
+use crate::sheet::{self, Subject};
 
 const CORRECTED: &str = "corrected.nii.gz";
 const BIAS: &str = "bias.nii.gz";
@@ -36,6 +37,8 @@ pub struct Success {
     input: String,
     output: String,
     files: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qc: Option<String>,
     brain_ml: Option<f64>,
     overlap: Option<f64>,
     dims: [usize; 3],
@@ -63,7 +66,10 @@ pub fn run(arguments: &PrepareArguments) -> Result<Ending> {
         return Err(Error::InvalidArgument("--bias-only needs --bias itk".into()));
     }
     require_folder_of(&arguments.output)?;
-    let task = Task { input: arguments.input.clone(), output: arguments.output.clone() };
+    let sheet = arguments.preparation.qc.clone();
+    check_sheet_name(sheet.as_deref())?;
+    sheet.as_deref().map_or(Ok(()), require_folder_of)?;
+    let task = Task { input: arguments.input.clone(), output: arguments.output.clone(), sheet };
     let console = Console::new(verbosity(&arguments.run));
     let outcome = prepare_scan(arguments, &task, &console);
     console.finish();
@@ -106,6 +112,7 @@ pub fn prepare_scan(arguments: &PrepareArguments, task: &Task, console: &Console
         input: task.input.display().to_string(),
         output: task.output.display().to_string(),
         files: names.iter().map(ToString::to_string).collect(),
+        qc: task.sheet.as_ref().map(|sheet| sheet.display().to_string()),
         brain_ml: record.as_ref().and_then(Record::brain_ml),
         overlap: record.as_ref().and_then(Record::overlap),
         dims: image.volume.dims(),
@@ -117,7 +124,7 @@ pub fn prepare_scan(arguments: &PrepareArguments, task: &Task, console: &Console
 
 /// Where the results go.
 fn places(task: &Task, names: &[&str]) -> Vec<PathBuf> {
-    names.iter().map(|name| task.output.join(name)).collect()
+    task.sheet.iter().cloned().chain(names.iter().map(|name| task.output.join(name))).collect()
 }
 
 fn kept(arguments: &PrepareArguments, task: &Task) -> Vec<Kept> {
@@ -164,8 +171,21 @@ impl Results<'_> {
         self.write_image(&staging, STANDARD, &prepared.standard, &header, voxel_type, description)?;
         self.write_text(&staging, TRANSFORM, &itk_transform(&prepared.standard_to_scan))?;
         self.write_text(&staging, RECORD, &self.record_file(&prepared.record)?)?;
+        if let Some(sheet) = &self.task.sheet {
+            staging.write_bytes(sheet, &self.sheet(&prepared)?)?;
+        }
         staging.publish()?;
         Ok(prepared.record)
+    }
+
+    fn sheet(&self, prepared: &Prepared) -> Result<Vec<u8>> {
+        sheet::draw(&Subject {
+            name: &name_of(&self.task.input),
+            scan: &self.image.volume,
+            prepared: Some(prepared),
+            synthetic: None,
+            warnings: &self.console.warnings(),
+        })
     }
 
     fn write_pair(&self, staging: &Staging<'_>, corrected: &Volume, bias: &Volume) -> Result<()> {

@@ -11,6 +11,25 @@ use ndarray::Array3;
 use crate::arguments::RunArguments;
 use crate::report::{Console, Verbosity};
 
+/// Checks the name of a contact sheet's file.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] if it does not end in `.png`.
+pub fn check_sheet_name(sheet: Option<&Path>) -> Result<()> {
+    let is_png = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+    match sheet {
+        Some(path) if !is_png(path) => {
+            Err(Error::InvalidArgument("a contact sheet's name must end in .png".into()).in_file(path))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file's name without its folder.
+pub fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
 /// How far, in millimetres, a mask's corners may lie from the scan's: rounding, not another place.
 const SAME_PLACE_WITHIN: f64 = 0.01;
 
@@ -28,6 +47,8 @@ pub struct Task {
     pub input: PathBuf,
     /// The file or folder for what is made of it.
     pub output: PathBuf,
+    /// The file for the contact sheet, if there is to be one.
+    pub sheet: Option<PathBuf>,
 }
 
 /// How much to say, as the arguments have it.

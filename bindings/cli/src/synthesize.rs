@@ -16,9 +16,10 @@ use crate::model::Identity;
 use crate::output::{Kept, Outputs, is_nifti_name, require_folder_of, sidecar_path};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
-    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, read_mask, read_scan, thread_count, verbosity,
-    with_control,
+    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_sheet_name, name_of, read_mask, read_scan,
+    thread_count, verbosity, with_control,
 };
+use crate::sheet::{self, Subject};
 
 /// The part of the work that the preparation of a raw scan is.
 const PREPARATION: f32 = 0.6;
@@ -30,6 +31,8 @@ pub struct Success {
     input: String,
     output: String,
     sidecar: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qc: Option<String>,
     source: String,
     target: String,
     model: Identity,
@@ -48,7 +51,10 @@ pub struct Success {
 /// # Errors
 /// Any of the library's; then nothing was written.
 pub fn run(arguments: &SynthesizeArguments) -> Result<Ending> {
-    let task = Task { input: arguments.input.clone(), output: arguments.output.clone() };
+    let sheet = arguments.preparation.qc.clone();
+    check_sheet_name(sheet.as_deref())?;
+    sheet.as_deref().map_or(Ok(()), require_folder_of)?;
+    let task = Task { input: arguments.input.clone(), output: arguments.output.clone(), sheet };
     require_folder_of(&task.output)?;
     check_input(&task.input)?;
     let outputs = check_outputs(arguments, &task)?;
@@ -87,7 +93,8 @@ fn check_outputs(arguments: &SynthesizeArguments, task: &Task) -> Result<Outputs
         arguments.model.clone().map(|model| (model, "it would replace the model")),
     ];
     let kept: Vec<Kept> = kept.into_iter().flatten().collect();
-    Outputs::check(vec![sidecar_path(image), image.clone()], &kept, arguments.run.force)
+    let places = task.sheet.iter().cloned().chain([sidecar_path(image), image.clone()]).collect();
+    Outputs::check(places, &kept, arguments.run.force)
 }
 
 /// What is the same for every scan of a run.
@@ -117,6 +124,9 @@ impl Synthesis<'_> {
             overwrite: false,
         };
         staging.write(&task.output, |path| nifti::write(path, &synthetic, &image.header, &options))?;
+        if let Some(sheet) = &task.sheet {
+            staging.write_bytes(sheet, &self.sheet(task, &image, prepared.as_ref(), &synthetic)?)?;
+        }
         staging.publish()?;
         let record = prepared.as_ref().map(|prepared| &prepared.record);
         Ok(Success {
@@ -124,6 +134,7 @@ impl Synthesis<'_> {
             input: task.input.display().to_string(),
             output: task.output.display().to_string(),
             sidecar: sidecar.display().to_string(),
+            qc: task.sheet.as_ref().map(|sheet| sheet.display().to_string()),
             source: self.model.card().source.to_string(),
             target: self.model.card().target.to_string(),
             model: Identity::of(self.model),
@@ -158,6 +169,22 @@ impl Synthesis<'_> {
                 synthesize(self.model, scan, &grid, &Options::prepared(), control)
             }),
         }
+    }
+
+    fn sheet(
+        &self,
+        task: &Task,
+        image: &Image,
+        prepared: Option<&Prepared>,
+        synthetic: &Volume,
+    ) -> Result<Vec<u8>> {
+        sheet::draw(&Subject {
+            name: &name_of(&task.input),
+            scan: &image.volume,
+            prepared,
+            synthetic: Some((synthetic, self.arguments.to)),
+            warnings: &self.console.warnings(),
+        })
     }
 
     fn provenance(&self, task: &Task, prepared: Option<&Prepared>) -> Result<Provenance> {

@@ -270,6 +270,16 @@ fn a_raw_scan_is_prepared_and_its_origin_says_how() {
 }
 
 #[test]
+fn a_contact_sheet_goes_with_the_image() {
+    let workplace = Workplace::with_scan();
+    let result = workplace.synthesize("-o out.nii --to t2w --qc sheet.png --json").succeeded().json();
+    assert_eq!(result["qc"], "sheet.png");
+    assert!(workplace.bytes("sheet.png").starts_with(b"\x89PNG"));
+    assert_eq!(workplace.files(), ["out.json", "out.nii", "scan.nii.gz", "sheet.png"]);
+    workplace.synthesize("-o two.nii --to t2w --qc sheet.png").failed(12, "sheet.png");
+}
+
+#[test]
 fn a_memory_limit_is_kept() {
     let workplace = Workplace::with_scan();
     workplace.synthesize("-o out.nii --to t1w --memory-limit 1MiB").failed(16, "scan.nii.gz");
