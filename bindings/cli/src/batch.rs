@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::arguments::RunArguments;
 use crate::exit::{self, Ending};
+use crate::output::require_folder_of;
 use crate::report::{Console, Failure, one_line, print, print_json};
 use crate::run::{Task, verbosity};
 
@@ -22,8 +23,20 @@ pub struct Item {
 /// What is to be done with a scan.
 pub enum Plan {
     Work(Task),
-    /// Nothing, for a reason.
+    /// Nothing, for a reason that is no fault.
     Skip(String),
+    /// Nothing, for a fault in what is asked for.
+    Refuse(String),
+}
+
+/// Why a scan is left out whose results are there.
+const EXISTS: &str = "its result exists";
+
+impl Plan {
+    /// The work, unless its result exists and such scans are to be left out.
+    pub fn of(task: Task, result: &Path, arguments: &RunArguments) -> Self {
+        if arguments.skip_existing && result.exists() { Self::Skip(EXISTS.into()) } else { Self::Work(task) }
+    }
 }
 
 /// How one scan ended, as `--json` shows it.
@@ -46,30 +59,34 @@ struct Row {
 /// Works on every item in its order, and prints the results. The ending says whether some failed.
 ///
 /// # Errors
-/// Those of printing.
+/// [`Error::InvalidArgument`] if there is nothing to do and never was; those of printing.
 pub fn run<T: Serialize>(
     items: Vec<Item>,
     arguments: &RunArguments,
     work: impl Fn(&Task, &Console) -> Result<T>,
 ) -> Result<Ending> {
+    let idle = |item: &Item| matches!(&item.plan, Plan::Skip(reason) if reason != EXISTS);
+    if let (true, Some(Item { name, plan: Plan::Skip(reason) })) = (items.iter().all(idle), items.first()) {
+        let message = format!("there is no scan to work on: {}: {reason}", name.display());
+        return Err(Error::InvalidArgument(message));
+    }
     let console = Console::new(verbosity(arguments));
     let count = items.len();
     let (mut rows, mut outcomes) = (Vec::new(), Vec::new());
     for (index, Item { name, plan }) in items.into_iter().enumerate() {
         let start = Instant::now();
         let own = console.for_scan(&name, index, count);
-        let outcome = match plan {
-            Plan::Skip(reason) => Outcome::Skipped { input: name.display().to_string(), skipped: reason },
-            Plan::Work(task) => match exit::catch_defects(|| work(&task, &own)) {
-                Ok(done) => Outcome::Done(done),
-                Err(fault) => {
-                    let error = Failure::of(&fault);
-                    own.failure(&error);
-                    let seconds = start.elapsed().as_secs_f64();
-                    Outcome::Failed { input: task.input.display().to_string(), seconds, error }
-                }
-            },
+        let input = || name.display().to_string();
+        let result = match plan {
+            Plan::Skip(skipped) => Ok(Outcome::Skipped { input: input(), skipped }),
+            Plan::Refuse(fault) => Err(Error::InvalidArgument(fault).in_file(&name)),
+            Plan::Work(task) => exit::catch_defects(|| work(&task, &own)).map(Outcome::Done),
         };
+        let outcome = result.unwrap_or_else(|fault| {
+            let error = Failure::of(&fault);
+            own.failure(&error);
+            Outcome::Failed { input: input(), seconds: start.elapsed().as_secs_f64(), error }
+        });
         own.progress(1.0);
         rows.push(Row::of(&name, &outcome, start.elapsed().as_secs_f64(), own.warnings().len()));
         outcomes.push(outcome);
@@ -91,7 +108,8 @@ pub fn refuse_collisions(items: &mut [Item], place: impl Fn(&Task) -> PathBuf) {
         let Plan::Work(task) = &item.plan else { continue };
         let place = place(task);
         if let Some(first) = taken.get(&place) {
-            item.plan = Plan::Skip(format!("its result would take the place of that of {}", first.display()));
+            item.plan =
+                Plan::Refuse(format!("its result would take the place of that of {}", first.display()));
         } else {
             taken.insert(place, item.name.clone());
         }
@@ -144,13 +162,14 @@ pub fn sheet_in(folder: &Path, stem: &str) -> PathBuf {
 /// Checks what a batch cannot have.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`].
+/// [`Error::InvalidArgument`]; [`Error::Io`] if the folder that one is to be in does not exist.
 pub fn check_arguments(output: &Path, mask: Option<&Path>, sheets: Option<&Path>) -> Result<()> {
     let invalid = |message: &str, path: &Path| Err(Error::InvalidArgument(message.into()).in_file(path));
     if let Some(mask) = mask {
         return invalid("--mask goes with one scan, not with a batch", mask);
     }
     for folder in [Some(output), sheets].into_iter().flatten() {
+        require_folder_of(folder)?;
         if folder.exists() && !folder.is_dir() {
             return invalid("a file, where a batch needs a folder", folder);
         }

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use crate::names::ScanName;
 use crate::output::{Outputs, sidecar_path};
 
+/// Why a scan of a batch is left out.
+pub const IS_SYNTHETIC: &str = "it is synthetic";
 /// The version of BIDS whose names are used.
 const BIDS_VERSION: &str = "1.10.0";
 const DESCRIPTION: &str = "dataset_description.json";
@@ -32,13 +34,15 @@ impl Dataset {
     /// [`Error::Io`] if a folder cannot be read, [`Error::InvalidArgument`] if there is no scan.
     pub fn find(folder: &Path, wanted: &[Contrast]) -> Result<Self> {
         let top = entries(folder)?;
-        let subjects: Vec<_> = top.iter().filter(|name| folder.join(name).is_dir() && starts(name, "sub-")).collect();
+        let subjects: Vec<_> =
+            top.iter().filter(|name| folder.join(name).is_dir() && starts(name, "sub-")).collect();
         let is_bids = !subjects.is_empty() || folder.join(DESCRIPTION).is_file();
         let mut scans = Vec::new();
         if is_bids {
             for subject in subjects {
                 let sessions = entries(&folder.join(subject))?;
-                let sessions = sessions.iter().filter(|name| starts(name, "ses-")).map(|name| subject.join(name));
+                let sessions =
+                    sessions.iter().filter(|name| starts(name, "ses-")).map(|name| subject.join(name));
                 for place in [subject.clone()].into_iter().chain(sessions) {
                     scans.extend(anatomical_scans(folder, &place.join("anat"), wanted)?);
                 }
@@ -47,7 +51,11 @@ impl Dataset {
             scans.extend(top.into_iter().filter(|name| is_scan(&folder.join(name))));
         }
         if scans.is_empty() {
-            let what = if is_bids { "the BIDS dataset has no such scan under sub-*/[ses-*/]anat" } else { "no NIfTI file is in the folder" };
+            let what = if is_bids {
+                "the BIDS dataset has no such scan under sub-*/[ses-*/]anat"
+            } else {
+                "no NIfTI file is in the folder"
+            };
             return Err(Error::InvalidArgument(what.into()).in_file(folder));
         }
         Ok(Self { folder: folder.to_owned(), is_bids, scans })
@@ -65,7 +73,8 @@ impl Dataset {
         if let (Ok(input), Ok(output)) = (fs::canonicalize(&self.folder), fs::canonicalize(output))
             && input == output
         {
-            let message = "a derived dataset needs its own folder, such as derivatives/mrisynth in the dataset";
+            let message =
+                "a derived dataset needs its own folder, such as derivatives/mrisynth in the dataset";
             return Err(Error::InvalidArgument(message.into()).in_file(output));
         }
         let place = output.join(DESCRIPTION);
@@ -95,7 +104,9 @@ impl Dataset {
                 source.insert(key.into(), value.clone());
             }
         }
-        description["SourceDatasets"] = json!([source]);
+        if !source.is_empty() {
+            description["SourceDatasets"] = json!([source]);
+        }
         description
     }
 }
@@ -105,7 +116,8 @@ impl Dataset {
 /// # Errors
 /// [`Error::Io`].
 pub fn write_description(place: &Path, description: &Value) -> Result<()> {
-    let text = serde_json::to_string_pretty(description).map_err(|fault| Error::Internal(fault.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(description).map_err(|fault| Error::Internal(fault.to_string()))?;
     let outputs = Outputs::check(vec![place.to_owned()], &[], false)?;
     let staging = outputs.stage()?;
     staging.write_bytes(place, (text + "\n").as_bytes())?;
@@ -138,7 +150,9 @@ fn anatomical_scans(folder: &Path, anat: &Path, wanted: &[Contrast]) -> Result<V
     let is_wanted = |name: &ScanName| {
         name.is_single_file() && name.contrast().is_some_and(|contrast| wanted.contains(&contrast))
     };
-    let scans = entries(&folder.join(anat))?.into_iter().filter(|name| ScanName::of(name).is_some_and(|name| is_wanted(&name)));
+    let scans = entries(&folder.join(anat))?
+        .into_iter()
+        .filter(|name| ScanName::of(name).is_some_and(|name| is_wanted(&name)));
     Ok(scans.map(|name| anat.join(name)).collect())
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use mrisynth::model::Contrast;
 use mrisynth::nifti::{self, Header, Image, VoxelType, WriteOptions};
 use mrisynth::prepare::{BiasCorrection, Prepared, Record, correct_as_itk};
 use mrisynth::provenance::SourceFile;
@@ -11,11 +12,14 @@ use ndarray::Array3;
 use serde::Serialize;
 
 use crate::arguments::PrepareArguments;
+use crate::batch::{self, Item, Plan};
+use crate::dataset::{Dataset, IS_SYNTHETIC, is_synthetic};
 use crate::exit::{self, Ending};
-use crate::output::{Kept, Outputs, Staging, require_folder_of, sidecar_path};
+use crate::names::ScanName;
+use crate::output::{Kept, Outputs, Staging, sidecar_path};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
-    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_sheet_name, name_of, read_mask, read_scan,
+    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, read_mask, read_scan,
     thread_count, verbosity, with_control,
 };
 use crate::sheet::{self, Subject};
@@ -65,11 +69,15 @@ pub fn run(arguments: &PrepareArguments) -> Result<Ending> {
     if arguments.bias_only && arguments.preparation.bias != BiasCorrection::Itk {
         return Err(Error::InvalidArgument("--bias-only needs --bias itk".into()));
     }
-    require_folder_of(&arguments.output)?;
-    let sheet = arguments.preparation.qc.clone();
-    check_sheet_name(sheet.as_deref())?;
-    sheet.as_deref().map_or(Ok(()), require_folder_of)?;
-    let task = Task { input: arguments.input.clone(), output: arguments.output.clone(), sheet };
+    if arguments.input.is_dir() {
+        return run_batch(arguments);
+    }
+    let task = Task {
+        input: arguments.input.clone(),
+        output: arguments.output.clone(),
+        sheet: arguments.preparation.qc.clone(),
+    };
+    check_single(&task, &arguments.run)?;
     let console = Console::new(verbosity(&arguments.run));
     let outcome = prepare_scan(arguments, &task, &console);
     console.finish();
@@ -80,6 +88,29 @@ pub fn run(arguments: &PrepareArguments) -> Result<Ending> {
         print(&one_line(&success.to_line()))?;
     }
     Ok(exit::OK)
+}
+
+/// Prepares every scan of a folder, each into a folder of its own name.
+fn run_batch(arguments: &PrepareArguments) -> Result<Ending> {
+    let (folder, output, options) = (&arguments.input, &arguments.output, &arguments.preparation);
+    batch::check_arguments(output, options.mask.as_deref(), options.qc.as_deref())?;
+    let dataset = Dataset::find(folder, &[Contrast::T1w, Contrast::T2w])?;
+    let item = |scan: PathBuf| {
+        let input = folder.join(&scan);
+        let stem = ScanName::of(&scan).map_or_else(|| name_of(&scan), |name| name.stem);
+        let results = output.join(scan.with_file_name(&stem));
+        let last = results.join(if arguments.bias_only { CORRECTED } else { RECORD });
+        let plan = if is_synthetic(&input) {
+            Plan::Skip(IS_SYNTHETIC.into())
+        } else {
+            let sheet = options.qc.as_deref().map(|folder| batch::sheet_in(folder, &stem));
+            Plan::of(Task { input, output: results, sheet }, &last, &arguments.run)
+        };
+        Item { name: scan, plan }
+    };
+    let mut items: Vec<_> = dataset.scans.iter().cloned().map(item).collect();
+    batch::refuse_collisions(&mut items, |task| task.output.clone());
+    batch::run(items, &arguments.run, |task, console| prepare_scan(arguments, task, console))
 }
 
 impl Success {

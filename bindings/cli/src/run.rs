@@ -9,20 +9,27 @@ use mrisynth::{Control, Error, Grid, Limits, Result};
 use ndarray::Array3;
 
 use crate::arguments::RunArguments;
+use crate::output::require_folder_of;
 use crate::report::{Console, Verbosity};
 
-/// Checks the name of a contact sheet's file.
+/// Checks what a run on one scan cannot have.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] if it does not end in `.png`.
-pub fn check_sheet_name(sheet: Option<&Path>) -> Result<()> {
-    let is_png = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
-    match sheet {
-        Some(path) if !is_png(path) => {
-            Err(Error::InvalidArgument("a contact sheet's name must end in .png".into()).in_file(path))
-        }
-        _ => Ok(()),
+/// [`Error::InvalidArgument`] for options of a batch, or a contact sheet that is not called `.png`; [`Error::Io`] if a
+/// folder that results are to go into does not exist.
+pub fn check_single(task: &Task, arguments: &RunArguments) -> Result<()> {
+    if arguments.skip_existing {
+        return Err(Error::InvalidArgument("--skip-existing goes with a batch".into()));
     }
+    let is_png = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+    if let Some(sheet) = &task.sheet {
+        if !is_png(sheet) {
+            let message = "a contact sheet's name must end in .png";
+            return Err(Error::InvalidArgument(message.into()).in_file(sheet));
+        }
+        require_folder_of(sheet)?;
+    }
+    require_folder_of(&task.output)
 }
 
 /// A file's name without its folder.

@@ -1,7 +1,9 @@
 //! `mrisynth synthesize`: one scan in, its synthetic other contrast out.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
+use mrisynth::control::LogLevel;
 use mrisynth::model::{Contrast, LoadOptions, Model};
 use mrisynth::nifti::{self, Image, WriteOptions};
 use mrisynth::prepare::{self, Prepared};
@@ -11,12 +13,15 @@ use mrisynth::{Error, Result, Volume};
 use serde::Serialize;
 
 use crate::arguments::SynthesizeArguments;
+use crate::batch::{self, Item, Plan};
+use crate::dataset::{Dataset, IS_SYNTHETIC, is_synthetic, write_description};
 use crate::exit::{self, Ending};
 use crate::model::Identity;
-use crate::output::{Kept, Outputs, is_nifti_name, require_folder_of, sidecar_path};
+use crate::names::ScanName;
+use crate::output::{Kept, Outputs, is_nifti_name, sidecar_path};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
-    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_sheet_name, name_of, read_mask, read_scan,
+    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, read_mask, read_scan,
     thread_count, verbosity, with_control,
 };
 use crate::sheet::{self, Subject};
@@ -51,14 +56,14 @@ pub struct Success {
 /// # Errors
 /// Any of the library's; then nothing was written.
 pub fn run(arguments: &SynthesizeArguments) -> Result<Ending> {
-    let sheet = arguments.preparation.qc.clone();
-    check_sheet_name(sheet.as_deref())?;
-    sheet.as_deref().map_or(Ok(()), require_folder_of)?;
-    let task = Task { input: arguments.input.clone(), output: arguments.output.clone(), sheet };
-    require_folder_of(&task.output)?;
+    if arguments.input.is_dir() {
+        return run_batch(arguments);
+    }
+    let console = Console::new(verbosity(&arguments.run));
+    let task = single_task(arguments, &console);
+    check_single(&task, &arguments.run)?;
     check_input(&task.input)?;
     let outputs = check_outputs(arguments, &task)?;
-    let console = Console::new(verbosity(&arguments.run));
     let model = load_model(arguments)?;
     let outcome = Synthesis { arguments, model: &model, console: &console }.run(&task, &outputs);
     console.finish();
@@ -69,6 +74,58 @@ pub fn run(arguments: &SynthesizeArguments) -> Result<Ending> {
         print(&one_line(&success.to_line()))?;
     }
     Ok(exit::OK)
+}
+
+/// The one scan; its image goes into a folder under a name of its own.
+fn single_task(arguments: &SynthesizeArguments, console: &Console) -> Task {
+    let (input, mut output) = (arguments.input.clone(), arguments.output.clone());
+    if let Some(name) = ScanName::of(&input) {
+        if name.contrast() == Some(arguments.to) {
+            console.log(LogLevel::Warning, &format!("the scan is {}", named_as(arguments.to)));
+        }
+        if output.is_dir() {
+            output.push(name.synthetic(arguments.to));
+        }
+    }
+    Task { input, output, sheet: arguments.preparation.qc.clone() }
+}
+
+fn named_as(contrast: Contrast) -> String {
+    format!("named as {contrast}, the contrast to synthesize")
+}
+
+/// Synthesizes from every scan of a folder.
+fn run_batch(arguments: &SynthesizeArguments) -> Result<Ending> {
+    let (folder, output, options) = (&arguments.input, &arguments.output, &arguments.preparation);
+    batch::check_arguments(output, options.mask.as_deref(), options.qc.as_deref())?;
+    let dataset = Dataset::find(folder, &[other(arguments.to)])?;
+    let description = dataset.description_for(output)?;
+    let item = |scan: PathBuf| {
+        let (input, name) = (folder.join(&scan), ScanName::of(&scan));
+        let plan = match name {
+            Some(name) if name.contrast() == Some(arguments.to) => Plan::Skip(named_as(arguments.to)),
+            Some(name) if !is_synthetic(&input) => {
+                let image = output.join(scan.with_file_name(name.synthetic(arguments.to)));
+                let sheet = options.qc.as_deref().map(|folder| batch::sheet_in(folder, &name.stem));
+                Plan::of(Task { input, output: image.clone(), sheet }, &image, &arguments.run)
+            }
+            _ => Plan::Skip(IS_SYNTHETIC.into()),
+        };
+        Item { name: scan, plan }
+    };
+    let mut items: Vec<_> = dataset.scans.iter().cloned().map(item).collect();
+    batch::refuse_collisions(&mut items, |task| sidecar_path(&task.output));
+    let model = load_model(arguments)?;
+    let ending = batch::run(items, &arguments.run, |task, console| {
+        check_input(&task.input)?;
+        let outputs = check_outputs(arguments, task)?;
+        Synthesis { arguments, model: &model, console }.run(task, &outputs)
+    })?;
+    // Where nothing could be made there is nothing to describe.
+    match description.filter(|_| output.is_dir()) {
+        Some((place, description)) => write_description(&place, &description).map(|()| ending),
+        None => Ok(ending),
+    }
 }
 
 impl Success {
@@ -83,7 +140,7 @@ impl Success {
 fn check_outputs(arguments: &SynthesizeArguments, task: &Task) -> Result<Outputs> {
     let image = &task.output;
     if !is_nifti_name(image) {
-        let message = "the output's name must end in .nii or .nii.gz";
+        let message = "the output's name must end in .nii or .nii.gz, or be a folder that exists";
         return Err(Error::InvalidArgument(message.into()).in_file(image));
     }
     let kept = [
