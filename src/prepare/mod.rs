@@ -1,6 +1,7 @@
 //! From the caller's scan to what a generator reads, and back: brain mask, standard slices, normalization.
 
 pub mod brain;
+pub mod lattice;
 pub mod normalize;
 pub mod resample;
 pub mod standard;
