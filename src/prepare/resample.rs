@@ -32,6 +32,51 @@ pub fn brain_onto(volume: &Volume, brain: &Array3<bool>, grid: &Grid) -> Result<
     cubic_onto(&source, &map, grid)
 }
 
+/// The whole of `volume` on `grid`: linearly interpolated, smoothed first where the grid is coarser; 0 out of view.
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`] if the memory cannot be had.
+pub fn linear_onto(volume: &Volume, grid: &Grid) -> Result<Volume> {
+    let map = grid.affine.to_indices_of(volume.affine());
+    let mut source = volume.clone();
+    smooth_for(&mut source, &map);
+    let mut onto = Volume::zeros(grid)?;
+    let (values, dims) = (source.as_slice(), source.dims());
+    let [ni, nj, _] = grid.dims;
+    onto.as_mut_slice().par_chunks_mut(ni * nj).enumerate().for_each(|(k, slice)| {
+        for (n, voxel) in slice.iter_mut().enumerate() {
+            let position = map.apply([(n % ni) as f64, (n / ni) as f64, k as f64]);
+            *voxel = linear_at(values, dims, position).unwrap_or(0.0);
+        }
+    });
+    Ok(onto)
+}
+
+/// The linear interpolation of `values` (i fastest) at a fractional index; none out of view (over half a voxel beyond the
+/// outermost centres).
+pub(crate) fn linear_at(values: &[f32], dims: [usize; 3], position: [f64; 3]) -> Option<f32> {
+    let mut base = [0; 3];
+    let mut next = [0; 3];
+    let mut part = [0.0_f32; 3];
+    for axis in 0..3 {
+        let last = dims[axis] - 1;
+        if !(position[axis] >= -0.5 && position[axis] <= last as f64 + 0.5) {
+            return None;
+        }
+        let inside = position[axis].clamp(0.0, last as f64);
+        base[axis] = (inside as usize).min(last);
+        next[axis] = (base[axis] + 1).min(last);
+        part[axis] = (inside - base[axis] as f64) as f32;
+    }
+    let mix = |a: f32, b: f32, part: f32| a + (b - a) * part;
+    let line = |j: usize, k: usize| {
+        let row = (k * dims[1] + j) * dims[0];
+        mix(values[row + base[0]], values[row + next[0]], part[0])
+    };
+    let plane = |k: usize| mix(line(base[1], k), line(next[1], k), part[1]);
+    Some(mix(plane(base[2]), plane(next[2]), part[2]))
+}
+
 /// `mask` on `grid`: true where linear interpolation gives at least one half.
 ///
 /// # Errors
