@@ -139,11 +139,8 @@ fn a_stripped_scan_keeps_its_own_mask() {
 fn a_given_mask_is_used_and_must_fit() {
     let (scan, brain) = HEAD.scan(clinical_grid(0.0), &pose(), Contrast::T1w);
     let with = |mask| {
-        let options = prepare::Options {
-            bias: BiasCorrection::Skip,
-            mask: Some(mask),
-            ..prepare::Options::default()
-        };
+        let options =
+            prepare::Options { bias: BiasCorrection::Skip, mask: Some(mask), ..prepare::Options::default() };
         prepare_scan(&scan, &options, &mut Control::default())
     };
     let prepared = with(brain.clone()).unwrap();

@@ -3,6 +3,7 @@
 
 use ndarray::Array3;
 
+use super::extract::Extraction;
 use super::register::{Registration, template};
 use crate::volume::Volume;
 use crate::{Result, plausible};
@@ -15,6 +16,20 @@ const OUT_OF_VIEW: (f64, f64) = (0.02, 0.15);
 const LEAST_OVERLAP: (f64, f64) = (0.75, 0.85);
 /// Slices thicker than this, in millimetres, hide what lies between them.
 const THICK_SLICES: (f64, f64) = (7.0, 12.0);
+
+/// The sharpness with which the network sees a real brain's surface is higher.
+const LEAST_SHARPNESS: f64 = 0.5;
+
+/// Why the brain that the network sees is not to be trusted; empty if it is.
+pub fn of_extraction(extraction: &Extraction) -> Vec<String> {
+    if extraction.already_stripped || extraction.sharpness >= LEAST_SHARPNESS {
+        return Vec::new();
+    }
+    vec![format!(
+        "the surface of a brain is hardly to be seen (sharpness {:.2}): is this a head?",
+        extraction.sharpness
+    )]
+}
 
 /// Why the brain that was found cannot be one; empty if it can.
 pub fn of_brain(scan: &Volume, brain: &Array3<bool>) -> Vec<String> {

@@ -99,10 +99,12 @@ impl Record {
     }
 
     /// What the extraction found.
-    pub(super) fn extraction(&mut self, extraction: &Extraction, scan: &Volume) {
+    pub(super) fn extraction(&mut self, extraction: &Extraction) {
         self.brain_extraction = serde_json::json!({
             "already_stripped": extraction.already_stripped,
-            "brain_ml": millilitres(&extraction.mask, scan),
+            "brain_ml": extraction.millilitres,
+            "sharpness": extraction.sharpness,
+            "cut_square_centimetres": extraction.cut_square_centimetres,
         });
     }
 

@@ -72,7 +72,12 @@ impl Head {
 
     /// A scan of the head on `grid`, which lies where `standard_to_scan` leads to: with a coil that is up to a third
     /// brighter on one side, and with noise. The brain there comes with it.
-    pub fn scan(&self, grid: Grid, standard_to_scan: &Transform, contrast: Contrast) -> (Volume, Array3<bool>) {
+    pub fn scan(
+        &self,
+        grid: Grid,
+        standard_to_scan: &Transform,
+        contrast: Contrast,
+    ) -> (Volume, Array3<bool>) {
         let to_standard = standard_to_scan.inverse();
         let [ni, nj, nk] = grid.dims;
         let mut brain = Array3::from_elem((ni, nj, nk).f(), false);
