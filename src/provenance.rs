@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::model::Model;
+use crate::prepare::{Record, Summary};
 use crate::synthesize::{InputState, Options};
 use crate::{Error, Result, digest};
 
@@ -77,6 +78,9 @@ struct Parameters {
     source_contrast: String,
     input_state: &'static str,
     accept_implausible: bool,
+    /// How a raw scan was prepared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preparation: Option<Summary>,
 }
 
 impl Provenance {
@@ -104,9 +108,17 @@ impl Provenance {
                     InputState::Prepared => "prepared",
                 },
                 accept_implausible,
+                preparation: None,
             },
             notice: NOTICE,
         }
+    }
+
+    /// This origin, with how the scan was prepared.
+    #[must_use]
+    pub fn with_preparation(mut self, record: &Record) -> Self {
+        self.parameters.preparation = Some(record.summary());
+        self
     }
 
     /// One short line for an image header; 79 bytes at most, as NIfTI has room for.
@@ -157,6 +169,7 @@ mod tests {
                 source_contrast: "T2w".into(),
                 input_state: "prepared",
                 accept_implausible: false,
+                preparation: None,
             },
             notice: NOTICE,
         }

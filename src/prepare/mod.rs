@@ -27,7 +27,7 @@ use bias::BiasOptions;
 use normalize::{Scale, Scaling};
 use register::{Registration, template};
 
-pub use record::Record;
+pub use record::{Record, Summary};
 
 /// How the bias field is found.
 #[derive(Clone, Debug, PartialEq)]

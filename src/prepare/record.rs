@@ -30,6 +30,21 @@ pub struct Record {
     warnings: Vec<String>,
 }
 
+/// A [`Record`] in short, as a synthetic image carries it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Summary {
+    bias_correction: &'static str,
+    brain_mask: &'static str,
+    #[serde(rename = "BrainMillilitres")]
+    brain_ml: Option<f64>,
+    #[serde(rename = "OverlapWithMNI152")]
+    overlap: Option<f64>,
+    #[serde(rename = "StandardToScanLPS")]
+    standard_to_scan_lps: Option<[f64; 16]>,
+    warnings: Vec<String>,
+}
+
 /// The grid of an image.
 #[derive(Clone, Debug, Serialize)]
 struct GridRecord {
@@ -139,6 +154,28 @@ impl Record {
 
     pub(super) fn warn(&mut self, warnings: Vec<String>) {
         self.warnings.extend(warnings);
+    }
+
+    /// The brain's volume in millilitres, once it is known.
+    pub fn brain_ml(&self) -> Option<f64> {
+        self.brain_extraction.get("brain_ml")?.as_f64()
+    }
+
+    /// Voxels in common (Dice) of the scan's brain and that of MNI152, once it is placed there.
+    pub fn overlap(&self) -> Option<f64> {
+        self.registration.get("overlap")?.as_f64()
+    }
+
+    /// What the result of a synthesis depends on and what was found, in short.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            bias_correction: self.parameters.bias_correction,
+            brain_mask: self.parameters.brain_mask,
+            brain_ml: self.brain_ml(),
+            overlap: self.overlap(),
+            standard_to_scan_lps: self.standard_to_scan_lps,
+            warnings: self.warnings.clone(),
+        }
     }
 
     /// What needs a look, one sentence each.
