@@ -144,7 +144,7 @@ impl Record {
     pub(super) fn registration(&mut self, registration: &Registration) -> Result<()> {
         self.registration = serde_json::to_value(registration).map_err(not_json)?;
         self.standard_to_scan_lps = Some(row_major(registration.transform.to_lps()));
-        self.standard = Some(GridRecord::of(&template::standard_grid()?));
+        self.standard = Some(GridRecord::of(&template::standard_grid()));
         Ok(())
     }
 
