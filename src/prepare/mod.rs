@@ -7,6 +7,9 @@ pub mod bias;
 pub mod brain;
 pub mod distance;
 pub mod extract;
+mod extractor;
+pub mod lattice;
+pub mod morphology;
 pub mod normalize;
 pub mod register;
 pub mod resample;
@@ -149,8 +152,14 @@ pub(crate) fn run(
     let stage = |(from, to)| watch.stage(from, to);
     let mut record = Record::new(scan, options);
 
-    let mask = in_stage("brain extraction", brain_of(scan, options, &stage(part::EXTRACTION), &mut record))?;
-    record.warn(in_stage("brain extraction", adviser.refuse_or_warn(doubts::of_brain(scan, &mask)))?);
+    let found = brain_of(scan, options, &stage(part::EXTRACTION), &mut record);
+    let (mask, mut doubts) = in_stage("brain extraction", found)?;
+    doubts.extend(doubts::of_brain(scan, &mask));
+    record.warn(in_stage("brain extraction", adviser.refuse_or_warn(doubts))?);
+    if !mask.iter().any(|inside| *inside) {
+        // Nothing can be done without a brain, whatever the caller accepts.
+        return Err(Error::BadImage("brain extraction: no brain was found".into()));
+    }
 
     let (corrected, bias) =
         in_stage("bias correction", corrected(scan, &mask, options, &stage(part::BIAS), &mut record))?;
@@ -158,7 +167,7 @@ pub(crate) fn run(
     let registered = register::to_template(&corrected, &mask, &stage(part::REGISTRATION));
     let registration = in_stage("registration", registered)?;
     record.registration(&registration)?;
-    let (warnings, refusals) = doubts::of_registration(scan, &registration)?;
+    let (warnings, refusals) = doubts::of_registration(scan, &registration);
     record.warn(in_stage("registration", adviser.refuse_or_warn(refusals))?);
     warnings.iter().for_each(|warning| adviser.log(LogLevel::Warning, warning));
     record.warn(warnings);
@@ -182,11 +191,18 @@ fn in_stage<T>(stage: &str, outcome: Result<T>) -> Result<T> {
     })
 }
 
-fn brain_of(scan: &Volume, options: &Options, watch: &Watch, record: &mut Record) -> Result<Array3<bool>> {
+/// The brain, and why the network's view of it is not to be trusted.
+fn brain_of(
+    scan: &Volume,
+    options: &Options,
+    watch: &Watch,
+    record: &mut Record,
+) -> Result<(Array3<bool>, Vec<String>)> {
     let Some(mask) = &options.mask else {
         let extraction = extract::extract(scan, watch)?;
-        record.extraction(&extraction, scan);
-        return Ok(extraction.mask);
+        record.extraction(&extraction);
+        let doubts = doubts::of_extraction(&extraction);
+        return Ok((extraction.mask, doubts));
     };
     if mask.dim() != scan.voxels().dim() {
         return Err(Error::BadImage(format!(
@@ -203,7 +219,7 @@ fn brain_of(scan: &Volume, options: &Options, watch: &Watch, record: &mut Record
     ordered.assign(mask);
     record.given_mask(&ordered, scan);
     watch.advance(1.0)?;
-    Ok(ordered)
+    Ok((ordered, Vec::new()))
 }
 
 fn corrected(
@@ -255,7 +271,7 @@ fn to_standard(
     coverage: Coverage,
     watch: &Watch,
 ) -> Result<(Volume, Array3<bool>)> {
-    let grid = template::standard_grid()?;
+    let grid = template::standard_grid();
     let in_scan = Grid { affine: grid.affine.then(&registration.transform)?, ..grid };
     let brain = resample::mask_onto(mask, &corrected.grid(), &in_scan)?;
     watch.advance(0.3)?;

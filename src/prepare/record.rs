@@ -114,10 +114,12 @@ impl Record {
     }
 
     /// What the extraction found.
-    pub(super) fn extraction(&mut self, extraction: &Extraction, scan: &Volume) {
+    pub(super) fn extraction(&mut self, extraction: &Extraction) {
         self.brain_extraction = serde_json::json!({
             "already_stripped": extraction.already_stripped,
-            "brain_ml": millilitres(&extraction.mask, scan),
+            "brain_ml": extraction.millilitres,
+            "sharpness": extraction.sharpness,
+            "cut_square_centimetres": extraction.cut_square_centimetres,
         });
     }
 
@@ -142,7 +144,7 @@ impl Record {
     pub(super) fn registration(&mut self, registration: &Registration) -> Result<()> {
         self.registration = serde_json::to_value(registration).map_err(not_json)?;
         self.standard_to_scan_lps = Some(row_major(registration.transform.to_lps()));
-        self.standard = Some(GridRecord::of(&template::standard_grid()?));
+        self.standard = Some(GridRecord::of(&template::standard_grid()));
         Ok(())
     }
 

@@ -68,6 +68,51 @@ pub fn volume_onto(volume: &Volume, grid: &Grid) -> Result<Volume> {
     cubic_onto(&source, &map, grid, |_| true)
 }
 
+/// The whole of `volume` on `grid`: linearly interpolated, smoothed first where the grid is coarser; 0 out of view.
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`] if the memory cannot be had.
+pub fn linear_onto(volume: &Volume, grid: &Grid) -> Result<Volume> {
+    let map = grid.affine.to_indices_of(volume.affine());
+    let mut source = volume.clone();
+    smooth_for(&mut source, &map);
+    let mut onto = Volume::zeros(grid)?;
+    let (values, dims) = (source.as_slice(), source.dims());
+    let [ni, nj, _] = grid.dims;
+    onto.as_mut_slice().par_chunks_mut(ni * nj).enumerate().for_each(|(k, slice)| {
+        for (n, voxel) in slice.iter_mut().enumerate() {
+            let position = map.apply([(n % ni) as f64, (n / ni) as f64, k as f64]);
+            *voxel = linear_at(values, dims, position).unwrap_or(0.0);
+        }
+    });
+    Ok(onto)
+}
+
+/// The linear interpolation of `values` (i fastest) at a fractional index; none out of view (over half a voxel beyond the
+/// outermost centres).
+pub(crate) fn linear_at(values: &[f32], dims: [usize; 3], position: [f64; 3]) -> Option<f32> {
+    let mut base = [0; 3];
+    let mut next = [0; 3];
+    let mut part = [0.0_f32; 3];
+    for axis in 0..3 {
+        let last = dims[axis] - 1;
+        if !(position[axis] >= -0.5 && position[axis] <= last as f64 + 0.5) {
+            return None;
+        }
+        let inside = position[axis].clamp(0.0, last as f64);
+        base[axis] = (inside as usize).min(last);
+        next[axis] = (base[axis] + 1).min(last);
+        part[axis] = (inside - base[axis] as f64) as f32;
+    }
+    let mix = |a: f32, b: f32, part: f32| a + (b - a) * part;
+    let line = |j: usize, k: usize| {
+        let row = (k * dims[1] + j) * dims[0];
+        mix(values[row + base[0]], values[row + next[0]], part[0])
+    };
+    let plane = |k: usize| mix(line(base[1], k), line(next[1], k), part[1]);
+    Some(mix(plane(base[2]), plane(next[2]), part[2]))
+}
+
 /// `mask` on `grid`: true where the distance to its surface, interpolated linearly, is inside.
 ///
 /// Interpolating distances and not the mask itself (shape-based interpolation: Raya and Udupa 1990, IEEE Transactions on
@@ -101,8 +146,6 @@ struct Surface {
     /// The box: its first voxel and its size, both in voxels of the mask's grid.
     first: [usize; 3],
     dims: [usize; 3],
-    /// Size of the mask's grid.
-    whole: [usize; 3],
 }
 
 impl Surface {
@@ -121,39 +164,13 @@ impl Surface {
         let to_mask = distance_to(dims, sizes, inside);
         // Each is measured to the other side's voxel centres, so the surface lies half way between them.
         depth.par_iter_mut().zip(&to_mask).for_each(|(depth, to_mask)| *depth -= to_mask);
-        Some(Self { depth, first, dims, whole: grid.dims })
+        Some(Self { depth, first, dims })
     }
 
     /// True if a fractional index of the mask's grid lies inside.
     fn holds(&self, position: [f64; 3]) -> bool {
-        let (mut base, mut part) = ([0; 3], [0.0; 3]);
-        for axis in 0..3 {
-            let position = snap(position[axis]);
-            if !(position >= -0.5 && position <= self.whole[axis] as f64 - 0.5) {
-                return false;
-            }
-            let position = position.clamp(0.0, self.whole[axis] as f64 - 1.0) - self.first[axis] as f64;
-            if position < 0.0 || position > self.dims[axis] as f64 - 1.0 {
-                return false;
-            }
-            base[axis] = (position as usize).min(self.dims[axis].saturating_sub(2));
-            part[axis] = position - base[axis] as f64;
-        }
-        self.linear(base, part) >= 0.0
-    }
-
-    fn linear(&self, base: [usize; 3], part: [f64; 3]) -> f64 {
-        let mut sum = 0.0;
-        for corner in 0..8_usize {
-            let up = [corner & 1, corner >> 1 & 1, corner >> 2 & 1];
-            let weight: f64 =
-                (0..3).map(|axis| if up[axis] == 1 { part[axis] } else { 1.0 - part[axis] }).product();
-            if weight > 0.0 {
-                let [i, j, k] = [0, 1, 2].map(|axis| base[axis] + up[axis]);
-                sum += weight * f64::from(self.depth[i + self.dims[0] * (j + self.dims[1] * k)]);
-            }
-        }
-        sum
+        let in_box = [0, 1, 2].map(|axis| snap(position[axis]) - self.first[axis] as f64);
+        linear_at(&self.depth, self.dims, in_box).is_some_and(|depth| depth >= 0.0)
     }
 }
 
@@ -210,9 +227,16 @@ fn outer_layer(known: &Array3<bool>, voxels: &ndarray::ArrayView3<'_, f32>) -> V
 /// Smooths `volume` along each axis as far as one step of the new grid is longer there than one voxel.
 fn smooth_for(volume: &mut Volume, map: &IndexMap) {
     let steps = [0, 1, 2].map(|axis| map.step(axis));
-    for axis in 0..3 {
+    let sigma = |axis: usize| {
         let extent_squared: f64 = steps.iter().map(|step| step[axis] * step[axis]).sum();
-        let sigma = (extent_squared - 1.0).max(0.0).sqrt() / FWHM_IN_SIGMAS;
+        (extent_squared - 1.0).max(0.0).sqrt() / FWHM_IN_SIGMAS
+    };
+    smooth_by(volume, [sigma(0), sigma(1), sigma(2)]);
+}
+
+/// Smooths `volume` by a Gaussian of so many voxels' standard deviation along each axis, renormalized at the faces.
+pub(crate) fn smooth_by(volume: &mut Volume, sigmas: [f64; 3]) {
+    for (axis, sigma) in sigmas.into_iter().enumerate() {
         // A rotation lengthens nothing, but rounding might; and a thinner Gaussian than this changes no voxel by 1 %.
         if sigma > 0.25 {
             gaussian_along(volume, axis, sigma);

@@ -117,8 +117,8 @@ fn levels_give_the_golden_values() {
     assert!(largest_difference(&field.log_on_samples(), &golden["log_field_itk"]) < 1e-5);
     let history = numbers(&golden["level_iteration_convergence_itk"]);
     for (level, report) in field.report().levels.iter().enumerate() {
-        let of_level = history.chunks_exact(3).filter(|entry| entry[0] == level as f64);
-        let last = of_level.last().unwrap();
+        let mut of_level = history.chunks_exact(3).filter(|entry| entry[0] == level as f64);
+        let last = of_level.next_back().unwrap();
         assert_eq!(report.iterations as f64, last[1]);
         assert!((report.convergence - last[2]).abs() < 1e-5);
     }
