@@ -172,8 +172,10 @@ fn a_disk_that_fills_up_leaves_what_was_there() {
 fn the_input_is_never_replaced() {
     let workplace = Workplace::with_scan();
     let before = workplace.bytes("scan.nii.gz");
-    for output in ["scan.nii.gz", "./scan.nii.gz", "scan.nii"] {
-        workplace.synthesize(&format!("-o {output} --to t1w --force")).failed(11, output);
+    for (output, named) in
+        [("scan.nii.gz", "scan.nii.gz"), ("./scan.nii.gz", "./scan.nii.gz"), ("scan.nii", "scan.json")]
+    {
+        workplace.synthesize(&format!("-o {output} --to t1w --force")).failed(11, named);
     }
     #[cfg(unix)]
     {
@@ -190,12 +192,11 @@ fn an_output_that_cannot_be_is_refused_before_the_work() {
     let workplace = Workplace::with_scan();
     // With an input that is no scan: the output's fault is found first.
     fs::write(workplace.path("scan.nii.gz"), "not a scan").unwrap();
-    fs::create_dir(workplace.path("folder.nii")).unwrap();
-    for output in ["out.img", "out", "out.gz", ".nii", "folder.nii"] {
+    for output in ["out.img", "out", "out.gz", ".nii"] {
         workplace.synthesize(&format!("-o {output} --to t1w --force")).failed(11, output);
     }
     workplace.synthesize("-o missing/out.nii --to t1w").failed(12, "missing/out.nii");
-    assert_eq!(workplace.files(), ["folder.nii", "scan.nii.gz"]);
+    assert_eq!(workplace.files(), ["scan.nii.gz"]);
 }
 
 #[test]
@@ -203,6 +204,7 @@ fn an_input_that_is_no_scan_is_an_error_that_names_it() {
     let workplace = Workplace::with_scan();
     let whole = workplace.bytes("scan.nii.gz");
     fs::create_dir(workplace.path("folder")).unwrap();
+    // A folder is a batch, and an empty one is none.
     for (bytes, code) in [(&whole[..whole.len() / 2], 14), (b"", 14), (b"text", 14)] {
         fs::write(workplace.path("scan.nii.gz"), bytes).unwrap();
         workplace.synthesize("-o out.nii --to t1w").failed(code, "scan.nii.gz");
@@ -238,12 +240,43 @@ fn images_that_cannot_be_a_brain_are_bad() {
     workplace.synthesize("-o out.nii --to t1w").failed(14, "scan.nii.gz");
 }
 
+/// The phantom is no head: what is checked holds for whatever the stages find.
 #[test]
-fn raw_scans_are_unsupported_and_the_error_names_the_option() {
+fn a_raw_scan_is_prepared_and_its_origin_says_how() {
     let workplace = Workplace::with_scan();
-    let outcome = workplace.run(["synthesize", "scan.nii.gz", "-o", "out.nii", "--to", "t1w"]);
-    outcome.failed(15, "--prepared");
-    assert_eq!(workplace.files(), ["scan.nii.gz"]);
+    let run = |arguments: &str| workplace.run(arguments.split_whitespace());
+    let fixed = "synthesize scan.nii.gz --mask scan.nii.gz --no-bias --to t1w --accept-implausible";
+    let result = run(&format!("{fixed} -o out.nii.gz --json")).succeeded().json();
+    assert_eq!(workplace.files(), ["out.json", "out.nii.gz", "scan.nii.gz"]);
+    let (scan, image) = (read(&workplace.path("scan.nii.gz")), read(&workplace.path("out.nii.gz")));
+    assert_eq!(image.volume.grid(), scan.volume.grid());
+    for (synthetic, original) in image.volume.as_slice().iter().zip(scan.volume.as_slice()) {
+        assert!((0.0..=1.0).contains(synthetic) && (*original > 0.0 || *synthetic == 0.0));
+    }
+    let parameters = &workplace.json("out.json")["Parameters"];
+    assert_eq!(parameters["InputState"], "raw");
+    let preparation = &parameters["Preparation"];
+    assert_eq!(preparation["BiasCorrection"], "none");
+    assert_eq!(preparation["BrainMask"], "given");
+    assert_eq!(preparation["StandardToScanLPS"].as_array().unwrap().len(), 16);
+    assert!(preparation["Warnings"].is_array());
+    assert_eq!(preparation["BrainMillilitres"], result["brain_ml"]);
+    for option in ["--no-bias", "--bias itk", "--mask scan.nii.gz"] {
+        let outcome = workplace.synthesize(&format!("-o two.nii --to t1w {option}"));
+        assert_eq!(outcome.code(), 2, "{option}");
+    }
+    run(&format!("{fixed} -o scan.nii --force")).failed(11, "scan.json");
+    run("synthesize scan.nii.gz --mask none.nii -o two.nii --to t1w").failed(12, "none.nii");
+}
+
+#[test]
+fn a_contact_sheet_goes_with_the_image() {
+    let workplace = Workplace::with_scan();
+    let result = workplace.synthesize("-o out.nii --to t2w --qc sheet.png --json").succeeded().json();
+    assert_eq!(result["qc"], "sheet.png");
+    assert!(workplace.bytes("sheet.png").starts_with(b"\x89PNG"));
+    assert_eq!(workplace.files(), ["out.json", "out.nii", "scan.nii.gz", "sheet.png"]);
+    workplace.synthesize("-o two.nii --to t2w --qc sheet.png").failed(12, "sheet.png");
 }
 
 #[test]
