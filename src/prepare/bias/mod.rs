@@ -4,6 +4,10 @@
 //! histogram of the scan inside a mask is sharpened (`sharpen`), a cubic B-spline is fitted to what that moved
 //! (`spline`), and the scan without it is looked at again (`iterate`), from coarse splines to fine ones. With
 //! [`BiasOptions::itk_compatible`] all of it is as in ITK's `itkN4BiasFieldCorrectionImageFilter`.
+//!
+//! Give it the brain alone, once: with the whole head the field evens out scalp, fat and muscle as well and takes that
+//! into the brain, and a second pass inside the brain does not take all of it back. Where there is no brain mask,
+//! [`otsu_mask`] finds the head.
 
 mod iterate;
 mod options;
@@ -51,7 +55,7 @@ pub struct BiasReport {
     pub field_range: [f64; 2],
 }
 
-/// The bias field of a scan: a smooth factor that the scan is to be divided by.
+/// The bias field of a scan: a smooth factor that the scan is to be divided by, inside the mask and outside.
 ///
 /// It is known where the mask is. Beyond it, a spline follows the nearest part of the mask for about one span (an eighth
 /// of the scan's extent with the default options) and then fades to the coarser levels' extrapolation;
@@ -91,46 +95,6 @@ pub fn estimate(
         field_range: [fit.range.0.exp(), fit.range.1.exp()],
     };
     Ok(BiasField { grid: scan.grid(), axes, lattice: fit.lattice, range: fit.range, report })
-}
-
-/// A scan without its bias field.
-#[derive(Clone, Debug)]
-pub struct Corrected {
-    /// The scan, divided by the field wherever it is.
-    pub scan: Volume,
-    /// The field on the scan's grid, as a factor.
-    pub field: Volume,
-    /// What was done to find it.
-    pub report: BiasReport,
-}
-
-/// Estimates the bias field of `scan` inside `brain` and divides the whole scan by it.
-///
-/// The brain alone, in one pass: with the whole head, the field makes scalp, fat and muscle alike and follows them into
-/// the brain, and a second pass inside the brain does not take all of that back. Where there is no brain mask, give
-/// [`otsu_mask`]. Voxels outside the mask are divided too (by a field that is only a guess there, see [`BiasField`]), as
-/// are voxels that are not positive.
-///
-/// # Errors
-/// Those of [`estimate`] and [`BiasField::on_scan`].
-pub fn correct(
-    scan: &Volume,
-    brain: &Array3<bool>,
-    options: &BiasOptions,
-    watch: &Watch,
-) -> Result<Corrected> {
-    let estimated = estimate(scan, brain, options, watch)?;
-    let field = estimated.on_scan(watch)?;
-    let mut corrected = scan.clone();
-    let slice_len = field.dims()[0] * field.dims()[1];
-    let slices =
-        corrected.as_mut_slice().par_chunks_mut(slice_len).zip(field.as_slice().par_chunks(slice_len));
-    slices.try_for_each(|(slice, factors)| {
-        watch.check()?;
-        slice.iter_mut().zip(factors).for_each(|(value, factor)| *value /= factor);
-        Ok::<_, Error>(())
-    })?;
-    Ok(Corrected { scan: corrected, field, report: estimated.report })
 }
 
 impl BiasField {

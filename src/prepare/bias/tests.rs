@@ -190,18 +190,6 @@ fn the_field_lies_where_the_voxels_lie() {
 }
 
 #[test]
-fn the_whole_scan_is_divided_by_the_field() {
-    let (mut scan, mask) = phantom();
-    scan.voxels_mut()[[0, 0, 0]] = -7.0;
-    let corrected = correct(&scan, &mask, &BiasOptions::default(), &Watch::default()).unwrap();
-    let triples = scan.as_slice().iter().zip(corrected.scan.as_slice()).zip(corrected.field.as_slice());
-    assert!(triples.clone().all(|((before, after), field)| *after == before / field));
-    assert!(corrected.scan.voxels()[[0, 0, 0]] < 0.0);
-    assert!(triples.clone().any(|((before, after), _)| before != after));
-    assert_eq!(corrected.report.shrink_factors, [2, 2, 1]);
-}
-
-#[test]
 fn a_field_keeps_to_its_range_in_the_mask() {
     let (scan, mask) = phantom();
     let mut corner = mask.clone();
