@@ -24,6 +24,9 @@ const GAP: u32 = 8;
 const MAX_ROW: u32 = 330;
 const MASK_COLOUR: Colour = [0, 255, 60];
 const TEMPLATE_COLOUR: Colour = [255, 190, 0];
+const TISSUE_COLOUR: Colour = [255, 60, 60];
+/// The template's intensity between grey and white matter.
+const WHITE_MATTER: f32 = 210.0;
 const WARNING_COLOUR: Colour = [255, 150, 60];
 const HEADING_COLOUR: Colour = [150, 200, 255];
 const GREY: Colour = [190, 190, 190];
@@ -255,25 +258,27 @@ impl Sheet<'_> {
     }
 }
 
-/// The scan in MNI152, with the template's outline and tissue borders.
+/// The scan in MNI152, with the edges of the template's brain and of its white matter.
 fn draw_standard(page: &mut Page, prepared: &Prepared) -> Result<()> {
-    let template = template::brain()?;
-    page.text(Letters::Large, HEADING_COLOUR, "IN MNI152 SPACE, orange: edge of the template's brain");
+    let (template, mask) = (template::brain()?, template::brain_mask()?);
     let standard = &prepared.standard;
+    page.text(
+        Letters::Large,
+        HEADING_COLOUR,
+        "IN MNI152 SPACE, edges of the template: orange its brain, red its white matter",
+    );
     let either =
-        ndarray::Zip::from(template).and(&prepared.standard_mask).map_collect(|one, other| *one || *other);
+        ndarray::Zip::from(mask).and(&prepared.standard_mask).map_collect(|one, other| *one || *other);
     let bounds = shown(standard, &either, f32::INFINITY);
-    let mut places = evenly(Plane::Axial, 4).to_vec();
-    places.extend([
-        (Plane::Coronal, 0.35),
-        (Plane::Coronal, 0.6),
-        (Plane::Sagittal, 0.35),
-        (Plane::Sagittal, 0.5),
-    ]);
-    let slices = slices(&standard.grid(), &bounds, brain::bounding_box(template), &places);
+    let mut places = evenly(Plane::Axial, 4);
+    places.extend([0.3, 0.6].map(|place| (Plane::Coronal, place)));
+    places.extend([0.35, 0.48].map(|place| (Plane::Sagittal, place)));
+    let slices = slices(&standard.grid(), &bounds, brain::bounding_box(mask), &places);
     let colour = |index: [f64; 3]| grey(interpolated(standard, index));
-    let outline = region_of(template);
-    let contours: [Region<'_>; 1] = [(&outline, TEMPLATE_COLOUR)];
+    let outline = region_of(mask);
+    let onto_template = standard.affine().to_indices_of(template.affine());
+    let white = |index: [f64; 3]| interpolated(template, onto_template.apply(index)) > WHITE_MATTER;
+    let contours: [Region<'_>; 2] = [(&white, TISSUE_COLOUR), (&outline, TEMPLATE_COLOUR)];
     let panels: Vec<_> = slices
         .iter()
         .map(|(view, slice, title)| Panel { contours: &contours, ..plain(*view, *slice, title, &colour) })
