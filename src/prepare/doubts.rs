@@ -10,12 +10,22 @@ use crate::volume::Volume;
 
 /// How much larger or smaller along an axis than MNI152 a head can be; MNI152's is larger than most.
 const SCALE_RANGE: std::ops::RangeInclusive<f64> = 0.6..=1.4;
-/// A share of the template's brain outside the field of view that is worth a warning, and one that is refused.
-const OUT_OF_VIEW: (f64, f64) = (0.02, 0.15);
-/// Shares of voxels in common (Dice) of the scan's brain and the template's: what is refused, and what is warned of.
-const LEAST_OVERLAP: (f64, f64) = (0.75, 0.85);
-/// Slices thicker than this, in millimetres, hide what lies between them.
-const THICK_SLICES: (f64, f64) = (7.0, 12.0);
+/// What is worth a warning, and what is refused: two limits of one quantity.
+struct Limits {
+    warn: f64,
+    refuse: f64,
+}
+
+/// The share of the template's brain outside the field of view.
+const OUT_OF_VIEW: Limits = Limits { warn: 0.02, refuse: 0.15 };
+/// Voxels in common (Dice) of the scan's brain and the template's.
+const LEAST_OVERLAP: Limits = Limits { warn: 0.92, refuse: 0.85 };
+/// How much the scan and the template tell of each other ([`Registration::similarity`]). Balls, eggs, shells and knees made
+/// by formulas come to 0.03 or less, heads to more, however noisy, blurred or thickly sliced (the test of this module and
+/// `tests/preparation.rs`).
+const LEAST_SIMILARITY: Limits = Limits { warn: 0.042, refuse: 0.033 };
+/// Voxels longer than this, in millimetres, hide what lies in them.
+const LONGEST_VOXEL: Limits = Limits { warn: 7.0, refuse: 12.0 };
 
 /// The sharpness with which the network sees a real brain's surface is higher.
 const LEAST_SHARPNESS: f64 = 0.5;
@@ -35,7 +45,7 @@ pub fn of_extraction(extraction: &Extraction) -> Vec<String> {
 pub fn of_brain(scan: &Volume, brain: &Array3<bool>) -> Vec<String> {
     let mut doubts = plausible::doubts_about_brain(scan, brain);
     let thickest = scan.affine().voxel_sizes().into_iter().fold(0.0, f64::max);
-    if thickest > THICK_SLICES.1 {
+    if thickest > LONGEST_VOXEL.refuse {
         doubts.push(format!("voxels of {thickest:.1} mm hide most of the brain"));
     }
     doubts
@@ -55,12 +65,23 @@ pub fn of_registration(scan: &Volume, registration: &Registration) -> (Vec<Strin
     }
     let overlap = registration.overlap;
     let text = format!("the brain and that of MNI152 overlap with a Dice of {overlap:.2} only");
-    sort(overlap < LEAST_OVERLAP.1, overlap < LEAST_OVERLAP.0, text, &mut warnings, &mut refusals);
+    sort(overlap < LEAST_OVERLAP.warn, overlap < LEAST_OVERLAP.refuse, text, &mut warnings, &mut refusals);
+    let similarity = registration.similarity;
+    let text = format!(
+        "inside the brain the scan is hardly like MNI152 (similarity {similarity:.3}): is this a head?"
+    );
+    sort(
+        similarity < LEAST_SIMILARITY.warn,
+        similarity < LEAST_SIMILARITY.refuse,
+        text,
+        &mut warnings,
+        &mut refusals,
+    );
     let outside = 1.0 - registration.in_view;
     let text = format!("the field of view leaves out {:.0} % of the brain", 100.0 * outside);
-    sort(outside > OUT_OF_VIEW.0, outside > OUT_OF_VIEW.1, text, &mut warnings, &mut refusals);
+    sort(outside > OUT_OF_VIEW.warn, outside > OUT_OF_VIEW.refuse, text, &mut warnings, &mut refusals);
     let thickest = scan.affine().voxel_sizes().into_iter().fold(0.0, f64::max);
-    if thickest > THICK_SLICES.0 {
+    if thickest > LONGEST_VOXEL.warn {
         warnings.push(format!("voxels of {thickest:.1} mm: what is smaller may be missing"));
     }
     (warnings, refusals)
@@ -71,5 +92,74 @@ fn sort(warn: bool, refuse: bool, text: String, warnings: &mut Vec<String>, refu
         refusals.push(text);
     } else if warn {
         warnings.push(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Affine, Grid, Transform};
+
+    fn scan(thickness: f64) -> Volume {
+        let affine = Affine::from_sizes([1.0, 1.0, thickness], [0.0; 3]).unwrap();
+        Volume::zeros(&Grid { dims: [4, 4, 4], affine }).unwrap()
+    }
+
+    fn good() -> Registration {
+        Registration {
+            transform: Transform::IDENTITY,
+            similarity: 0.1,
+            overlap: 0.95,
+            in_view: 1.0,
+            stretch: [0.9; 3],
+            better_orientation: None,
+        }
+    }
+
+    #[test]
+    fn each_doubt_about_a_registration_has_its_own_words() {
+        let (warnings, refusals) = of_registration(&scan(3.0), &good());
+        assert!(warnings.is_empty() && refusals.is_empty());
+        let turned = Some("the patient seems upside down".to_owned());
+        for (registration, word) in [
+            (Registration { stretch: [0.9, 1.5, 0.9], ..good() }, "1.50 times"),
+            (Registration { better_orientation: turned, ..good() }, "upside down"),
+            (Registration { overlap: 0.8, ..good() }, "Dice of 0.80"),
+            (Registration { similarity: 0.02, ..good() }, "similarity 0.020"),
+            (Registration { in_view: 0.8, ..good() }, "leaves out 20 %"),
+        ] {
+            let (warnings, refusals) = of_registration(&scan(3.0), &registration);
+            assert!(warnings.is_empty() && refusals.len() == 1, "{word}: {warnings:?} {refusals:?}");
+            assert!(refusals[0].contains(word), "{word}: {refusals:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_radiologist_would_accept_is_warned_of() {
+        for (registration, thickness) in [
+            (Registration { overlap: 0.9, ..good() }, 3.0),
+            (Registration { similarity: 0.04, ..good() }, 3.0),
+            (Registration { in_view: 0.95, ..good() }, 3.0),
+            (good(), 8.0),
+        ] {
+            let (warnings, refusals) = of_registration(&scan(thickness), &registration);
+            assert_eq!((warnings.len(), refusals.len()), (1, 0), "{warnings:?} {refusals:?}");
+        }
+    }
+
+    #[test]
+    fn slabs_of_voxels_and_blurred_surfaces_are_refused() {
+        let brain = Array3::from_elem((4, 4, 4), true);
+        assert!(of_brain(&scan(13.0), &brain).iter().any(|doubt| doubt.contains("13.0 mm")));
+        let seen = |sharpness, already_stripped| Extraction {
+            mask: brain.clone(),
+            already_stripped,
+            millilitres: 1300.0,
+            sharpness,
+            cut_square_centimetres: 0.0,
+        };
+        assert!(of_extraction(&seen(0.7, false)).is_empty());
+        assert!(of_extraction(&seen(0.3, true)).is_empty());
+        assert!(of_extraction(&seen(0.3, false))[0].contains("sharpness 0.30"));
     }
 }

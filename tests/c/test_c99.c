@@ -494,7 +494,7 @@ static const BadCall bad_calls[] = {
     BAD(in_strides_overlap, INVALID_ARGUMENT),  BAD(in_strides_partly_zero, INVALID_ARGUMENT),
     BAD(out_strides_overlap, INVALID_ARGUMENT), BAD(out_strides_mirror_overlap, INVALID_ARGUMENT),
     BAD(out_strides_huge, INVALID_ARGUMENT),    BAD(out_strides_most_negative, INVALID_ARGUMENT),
-    BAD(in_state_unknown, INVALID_ARGUMENT),    BAD(in_state_raw, UNSUPPORTED),
+    BAD(in_state_unknown, INVALID_ARGUMENT),    BAD(in_state_raw, REFUSED),
     BAD(in_affine_singular, BAD_IMAGE),         BAD(out_affine_singular, BAD_IMAGE),
     BAD(in_affine_nan, BAD_IMAGE),              BAD(in_affine_last_row, BAD_IMAGE),
     BAD(in_nan, BAD_IMAGE),                     BAD(in_infinite, BAD_IMAGE),
@@ -536,8 +536,8 @@ static void test_null_arguments(const Bench *bench) {
   CHECK_STATUS(mrisynth_synthesize(bench->model, inputs, 2, &output, &options), invalid);
   CHECK_STATUS(mrisynth_synthesize(bench->model, inputs, SIZE_MAX, &output, &options), invalid);
   CHECK_STATUS(mrisynth_synthesize(bench->model, inputs, 1, NULL, &options), invalid);
-  /* No options are the default ones: a raw scan, which this version does not take. */
-  CHECK_STATUS(mrisynth_synthesize(bench->model, inputs, 1, &output, NULL), MRISYNTH_STATUS_UNSUPPORTED);
+  /* No options are the default ones: a raw scan, as which an ellipsoid is refused. */
+  CHECK_STATUS(mrisynth_synthesize(bench->model, inputs, 1, &output, NULL), MRISYNTH_STATUS_REFUSED);
   CHECK(is_blank(bench->result));
 }
 
