@@ -71,6 +71,11 @@ impl Affine {
         ])
     }
 
+    /// The axis-aligned RAS grid of 1 mm whose voxel (0, 0, 0) lies at `origin`.
+    pub(crate) fn millimetres_from(origin: [f64; 3]) -> Self {
+        Self(DAffine3::from_translation(DVec3::from_array(origin)))
+    }
+
     /// The rows of the 4x4 matrix to RAS+ millimetres.
     pub fn rows(&self) -> [[f64; 4]; 4] {
         rows_of(&self.0)

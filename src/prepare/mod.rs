@@ -2,5 +2,6 @@
 
 pub mod brain;
 pub mod normalize;
+pub mod register;
 pub mod resample;
 pub mod standard;

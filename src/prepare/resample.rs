@@ -126,9 +126,16 @@ fn outer_layer(known: &Array3<bool>, voxels: &ndarray::ArrayView3<'_, f32>) -> V
 /// Smooths `volume` along each axis as far as one step of the new grid is longer there than one voxel.
 fn smooth_for(volume: &mut Volume, map: &IndexMap) {
     let steps = [0, 1, 2].map(|axis| map.step(axis));
-    for axis in 0..3 {
+    let sigma = |axis: usize| {
         let extent_squared: f64 = steps.iter().map(|step| step[axis] * step[axis]).sum();
-        let sigma = (extent_squared - 1.0).max(0.0).sqrt() / FWHM_IN_SIGMAS;
+        (extent_squared - 1.0).max(0.0).sqrt() / FWHM_IN_SIGMAS
+    };
+    smooth_by(volume, [sigma(0), sigma(1), sigma(2)]);
+}
+
+/// Smooths `volume` by a Gaussian of so many voxels' standard deviation along each axis, renormalized at the faces.
+pub(crate) fn smooth_by(volume: &mut Volume, sigmas: [f64; 3]) {
+    for (axis, sigma) in sigmas.into_iter().enumerate() {
         // A rotation lengthens nothing, but rounding might; and a thinner Gaussian than this changes no voxel by 1 %.
         if sigma > 0.25 {
             gaussian_along(volume, axis, sigma);

@@ -1,0 +1,92 @@
+//! The standard space, MNI152 at 1 mm: its grid, and the average brain that the library carries.
+//!
+//! The files are made by `scripts/make-template.py`; `template/NOTICE` says where they come from.
+
+use std::io::Read;
+use std::sync::OnceLock;
+
+use flate2::read::GzDecoder;
+use ndarray::{Array3, ShapeBuilder};
+
+use crate::{Affine, Error, Grid, Result, Volume};
+
+const BRAIN: &[u8] = include_bytes!("template/brain-2mm.nii.gz");
+const MASK: &[u8] = include_bytes!("template/mask-1mm.nii.gz");
+/// Bytes of a NIfTI-1 header before its voxels.
+const HEADER_BYTES: usize = 352;
+/// Voxels of the standard grid.
+const DIMS: [usize; 3] = [182, 218, 182];
+/// Where the standard grid's first voxel lies, in millimetres.
+const ORIGIN: [f64; 3] = [-91.0, -126.0, -72.0];
+
+/// The standard grid: 182x218x182 voxels of 1 mm, i to the right, j to the front, k to the top. FSL's MNI152 at 1 mm
+/// has the same voxels, with i to the left.
+pub fn standard_grid() -> Grid {
+    Grid { dims: DIMS, affine: Affine::millimetres_from(ORIGIN) }
+}
+
+/// The average T1w brain at 2 mm, 1..=255 in the brain (ventricles included) and 0 outside. A voxel of it is the mean of
+/// eight of the standard grid.
+///
+/// # Errors
+/// [`Error::Internal`] if the build carries damaged data.
+pub fn brain() -> Result<&'static Volume> {
+    static VOLUME: OnceLock<Option<Volume>> = OnceLock::new();
+    let make = || {
+        let voxels = voxels(BRAIN, DIMS.map(|length| length / 2))?.mapv(f32::from);
+        let affine = Affine::from_sizes([2.0; 3], ORIGIN.map(|at| at + 0.5)).ok()?;
+        Volume::new(voxels, affine).ok()
+    };
+    VOLUME.get_or_init(make).as_ref().ok_or_else(damaged)
+}
+
+/// The average brain's mask on the standard grid, ventricles included.
+///
+/// # Errors
+/// [`Error::Internal`] if the build carries damaged data.
+pub fn brain_mask() -> Result<&'static Array3<bool>> {
+    static INSIDE: OnceLock<Option<Array3<bool>>> = OnceLock::new();
+    let make = || Some(voxels(MASK, DIMS)?.mapv(|value| value > 0));
+    INSIDE.get_or_init(make).as_ref().ok_or_else(damaged)
+}
+
+fn damaged() -> Error {
+    Error::Internal("the template inside the library is damaged".into())
+}
+
+/// The voxels of a gzipped NIfTI-1 file of bytes, whose grid is known.
+fn voxels(file: &[u8], dims: [usize; 3]) -> Option<Array3<u8>> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(file).read_to_end(&mut bytes).ok()?;
+    if bytes.len() < HEADER_BYTES {
+        return None;
+    }
+    let bytes = bytes.split_off(HEADER_BYTES);
+    Array3::from_shape_vec((dims[0], dims[1], dims[2]).f(), bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::sha256;
+    use crate::prepare::resample::mask_onto;
+
+    #[test]
+    fn the_files_are_those_that_the_script_made() {
+        assert_eq!(sha256(BRAIN), "f5ce38a3cc270e8b9fcaf870e73a2db3c81094d82e5456e6f8fbb85f637e80ae");
+        assert_eq!(sha256(MASK), "946e3745b17e08f315da58839f5781eaff7cd77e519840c0f4fa3a7b9e195438");
+    }
+
+    #[test]
+    fn the_brain_fills_its_mask() {
+        let (brain, mask) = (brain().unwrap(), brain_mask().unwrap());
+        // About 1.9 l, in one piece, ventricles included.
+        assert_eq!(mask.iter().filter(|inside| **inside).count(), 1_933_052);
+        let [left_ventricle, centre] = [[80, 140, 90], [91, 110, 80]];
+        assert!(mask[left_ventricle] && mask[centre] && !mask[[0, 0, 0]]);
+        let onto = mask_onto(mask, &standard_grid(), &brain.grid()).unwrap();
+        for (value, inside) in brain.voxels().iter().zip(&onto) {
+            assert_eq!(*value > 0.0, *inside);
+        }
+    }
+}
