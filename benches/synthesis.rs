@@ -6,8 +6,8 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use mrisynth::nifti::{Header, VoxelType, WriteOptions};
 use mrisynth::prepare::{brain, resample, standard};
-use mrisynth::synthesize::{InputState, Options};
-use mrisynth::{Affine, Contrast, Grid, Limits, Model, Volume, nifti, synthesize};
+use mrisynth::synthesize::Options;
+use mrisynth::{Affine, Contrast, Control, Grid, Limits, Model, Volume, nifti, synthesize};
 use ndarray::Array3;
 
 /// Half lengths of the phantom's brain in millimetres.
@@ -40,13 +40,8 @@ fn model() -> Model {
 
 fn run(model: &Model, scan: &Volume, threads: usize) -> Volume {
     // A single slice is no plausible brain.
-    let mut options = Options {
-        input_state: InputState::Prepared,
-        accept_implausible: true,
-        threads,
-        ..Options::default()
-    };
-    synthesize(model, scan, &scan.grid(), &mut options).unwrap()
+    let mut control = Control { accept_implausible: true, threads, ..Control::default() };
+    synthesize(model, scan, &scan.grid(), &Options::prepared(), &mut control).unwrap()
 }
 
 fn preparation(criterion: &mut Criterion) {
@@ -60,9 +55,9 @@ fn preparation(criterion: &mut Criterion) {
     let grid: Grid = standard::grid_around(&coarse, bounds, Limits::default().max_axis).unwrap();
     criterion.bench_function("to standard, 2 mm to 1 mm", |bencher| {
         bencher.iter(|| {
-            let volume = resample::brain_onto(black_box(&coarse), &mask, &grid).unwrap();
-            let mask = resample::mask_onto(&mask, &coarse.grid(), &grid).unwrap();
-            (volume, mask)
+            let there = resample::mask_onto(&mask, &coarse.grid(), &grid).unwrap();
+            let volume = resample::brain_onto(black_box(&coarse), &mask, &grid, &there).unwrap();
+            (volume, there)
         });
     });
 }

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use mrisynth::nifti::{self, VoxelType, WriteOptions};
-use mrisynth::synthesize::{InputState, Options, synthesize};
-use mrisynth::{Contrast, Limits, Model};
+use mrisynth::synthesize::{Options, synthesize};
+use mrisynth::{Contrast, Control, Limits, Model};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -26,10 +26,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         eprint!("\r{:3.0} %", 100.0 * fraction);
         ControlFlow::Continue(())
     };
-    let mut options =
-        Options { input_state: InputState::Prepared, progress: Some(&mut progress), ..Options::default() };
+    let mut control = Control { progress: Some(&mut progress), ..Control::default() };
     // The result may lie on any grid; here it is the scan's own.
-    let synthetic = synthesize(&model, &scan.volume, &scan.volume.grid(), &mut options)?;
+    let synthetic =
+        synthesize(&model, &scan.volume, &scan.volume.grid(), &Options::prepared(), &mut control)?;
     eprintln!();
 
     let write = WriteOptions {

@@ -10,6 +10,7 @@
 
 #[cfg(feature = "capi")]
 mod capi;
+pub mod control;
 pub mod digest;
 pub mod error;
 mod guard;
@@ -24,9 +25,11 @@ pub mod synthesize;
 pub mod volume;
 pub mod watch;
 
+pub use control::Control;
 pub use error::{Error, Result};
 pub use limits::Limits;
 pub use model::{Contrast, Model};
-pub use synthesize::synthesize;
+pub use prepare::{Prepared, prepare};
+pub use synthesize::{synthesize, synthesize_prepared};
 pub use volume::{Affine, Grid, Transform, Volume};
 pub use watch::Watch;

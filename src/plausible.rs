@@ -46,6 +46,18 @@ pub fn check_image(volume: &Volume) -> Result<()> {
     Ok(())
 }
 
+/// Why a mask cannot be that of a brain; empty if it can.
+pub fn doubts_about_brain(volume: &Volume, brain: &Array3<bool>) -> Vec<String> {
+    let inside = brain.iter().filter(|inside| **inside).count();
+    let millilitres = inside as f64 * volume.affine().voxel_sizes().iter().product::<f64>() / 1000.0;
+    if BRAIN_MILLILITRES.contains(&millilitres) {
+        return Vec::new();
+    }
+    vec![format!(
+        "what looks like a brain measures {millilitres:.0} ml, which no brain does: is this a head?"
+    )]
+}
+
 /// Why a scan that is called prepared does not look so: empty if it does.
 pub fn doubts_about_prepared(volume: &Volume, brain: &Array3<bool>) -> Vec<String> {
     let inside = brain.iter().filter(|inside| **inside).count();

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::model::Model;
+use crate::prepare::{Record, Summary};
 use crate::synthesize::{InputState, Options};
 use crate::{Error, Result, digest};
 
@@ -77,11 +78,14 @@ struct Parameters {
     source_contrast: String,
     input_state: &'static str,
     accept_implausible: bool,
+    /// How a raw scan was prepared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preparation: Option<Summary>,
 }
 
 impl Provenance {
     /// The origin of what `model` makes of `source` with `options`.
-    pub fn new(model: &Model, source: SourceFile, options: &Options<'_>) -> Self {
+    pub fn new(model: &Model, source: SourceFile, options: &Options, accept_implausible: bool) -> Self {
         let card = model.card();
         let version = env!("CARGO_PKG_VERSION");
         let model = ModelIdentity {
@@ -103,10 +107,18 @@ impl Provenance {
                     InputState::Raw => "raw",
                     InputState::Prepared => "prepared",
                 },
-                accept_implausible: options.accept_implausible,
+                accept_implausible,
+                preparation: None,
             },
             notice: NOTICE,
         }
+    }
+
+    /// This origin, with how the scan was prepared.
+    #[must_use]
+    pub fn with_preparation(mut self, record: &Record) -> Self {
+        self.parameters.preparation = Some(record.summary());
+        self
     }
 
     /// One short line for an image header; 79 bytes at most, as NIfTI has room for.
@@ -157,6 +169,7 @@ mod tests {
                 source_contrast: "T2w".into(),
                 input_state: "prepared",
                 accept_implausible: false,
+                preparation: None,
             },
             notice: NOTICE,
         }

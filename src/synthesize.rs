@@ -1,16 +1,16 @@
 //! The walk: a scan to standard slices, through the generator, and back onto the caller's grid.
 
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{Array3, s};
 use rayon::prelude::*;
 
+use crate::control::{Adviser, Control};
 use crate::guard::catch_panics;
 use crate::model::{Model, Network};
-use crate::prepare::{brain, normalize, resample, standard};
-use crate::{Error, Grid, Limits, Result, Volume, plausible};
+use crate::prepare::normalize::{self, Scale};
+use crate::prepare::{self, Prepared, brain, resample, standard};
+use crate::{Error, Grid, Limits, Result, Volume, Watch, plausible};
 
 /// How much the caller has already done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,39 +22,20 @@ pub enum InputState {
     Prepared,
 }
 
-/// How grave a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// The work fails.
-    Error = 1,
-    /// The result needs a look.
-    Warning = 2,
-    /// What is being done.
-    Information = 3,
-    /// For the library's developers.
-    Debug = 4,
-}
-
-/// Called with the fraction done, which never falls and ends at 1; `Break` cancels.
-pub type Progress<'a> = &'a mut dyn FnMut(f32) -> ControlFlow<()>;
-/// Called with one line without newline, perhaps from several threads.
-pub type Log<'a> = &'a (dyn Fn(LogLevel, &str) + Sync);
-
-/// How to synthesize. The result's voxels depend on none of these.
-#[derive(Default)]
-pub struct Options<'a> {
-    /// Threads to work on; 0: as many as the machine has cores. More than 16 and than that are not started.
-    pub threads: usize,
+/// What is done to the scan before it is synthesized from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
     /// How much the caller has already done.
     pub input_state: InputState,
-    /// Warn through `log` where [`Error::Refused`] would be returned.
-    pub accept_implausible: bool,
-    /// Bytes that the call may have allocated at once, weights and input included; none: no limit.
-    pub memory_limit: Option<u64>,
-    /// Called on the thread that called [`synthesize`].
-    pub progress: Option<Progress<'a>>,
-    /// Called with what a user may want to read.
-    pub log: Option<Log<'a>>,
+    /// How a raw scan is prepared.
+    pub preparation: prepare::Options,
+}
+
+impl Options {
+    /// For a scan that is bias-corrected, brain-extracted (background 0) and aligned to MNI152 axes.
+    pub fn prepared() -> Self {
+        Self { input_state: InputState::Prepared, ..Self::default() }
+    }
 }
 
 /// Synthesizes `model`'s target contrast from `input`, on the grid `output` (usually that of `input`).
@@ -64,194 +45,157 @@ pub struct Options<'a> {
 ///
 /// # Errors
 /// [`Error::BadImage`] for voxels or geometry that cannot be a brain scan, [`Error::Refused`] for a scan that does not look
-/// prepared, [`Error::Unsupported`] for a raw scan, [`Error::OutOfMemory`], [`Error::Cancelled`].
-pub fn synthesize(model: &Model, input: &Volume, output: &Grid, options: &mut Options<'_>) -> Result<Volume> {
+/// like what it is said to be, [`Error::OutOfMemory`], [`Error::Cancelled`].
+pub fn synthesize(
+    model: &Model,
+    input: &Volume,
+    output: &Grid,
+    options: &Options,
+    control: &mut Control<'_>,
+) -> Result<Volume> {
     catch_panics(|| {
-        let threads = thread_count(options.threads);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|fault| Error::OutOfMemory(format!("{threads} threads: {fault}")))?;
-        Walk { model, input, output, threads, pool: &pool }.run(options)
+        control.run(|watch, adviser| match options.input_state {
+            InputState::Raw => {
+                let prepared =
+                    prepare::run(input, &options.preparation, &watch.stage(0.0, PREPARATION), adviser)?;
+                from_prepared(model, &prepared, output, &watch.stage(PREPARATION, 1.0), adviser)
+            }
+            InputState::Prepared => from_stripped(model, input, output, watch, adviser),
+        })
     })
 }
 
-/// The threads asked for, within reason: beyond the machine's cores they only hold memory.
-fn thread_count(asked: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if asked == 0 { cores } else { asked.min(cores.max(MAX_THREADS_OVER_CORES)) }
+/// Synthesizes `model`'s target contrast from a scan that [`crate::prepare`] has prepared, on the grid `output` (usually
+/// that of the scan); like [`synthesize`] otherwise.
+///
+/// # Errors
+/// Those of [`synthesize`].
+pub fn synthesize_prepared(
+    model: &Model,
+    prepared: &Prepared,
+    output: &Grid,
+    control: &mut Control<'_>,
+) -> Result<Volume> {
+    catch_panics(|| control.run(|watch, adviser| from_prepared(model, prepared, output, watch, adviser)))
 }
 
-/// Threads that a caller may ask for on a machine with fewer cores.
-const MAX_THREADS_OVER_CORES: usize = 16;
-
-/// Fractions of the work that are done before the first slice and after the last.
+/// The fraction of a whole synthesis that the preparation of a raw scan takes.
+const PREPARATION: f32 = 0.4;
+/// Fractions of the walk that are done before the first slice and after the last.
 const BEFORE_SLICES: f32 = 0.05;
 const AFTER_SLICES: f32 = 0.95;
 
-/// One call: what is synthesized, from what, onto what.
-struct Walk<'a> {
-    model: &'a Model,
-    input: &'a Volume,
-    output: &'a Grid,
-    threads: usize,
-    pool: &'a rayon::ThreadPool,
-}
-
-/// A scan as the generator reads it.
+/// A scan as the generator reads it: slices of 1 mm along the grid's axes, wherever those lead in the scan's space.
 struct Standard {
     volume: Volume,
     brain: Array3<bool>,
 }
 
+/// From a scan that is bias-corrected and brain-extracted.
+fn from_stripped(
+    model: &Model,
+    input: &Volume,
+    output: &Grid,
+    watch: &Watch,
+    adviser: &Adviser<'_>,
+) -> Result<Volume> {
+    plausible::check_image(input)?;
+    let brain = brain::mask(input.voxels());
+    watch.check()?;
+    adviser.refuse_or_warn(plausible::doubts_about_prepared(input, &brain))?;
+    let bounds = brain::bounding_box(&brain)
+        .ok_or_else(|| Error::BadImage("no voxel differs from zero: there is no brain in it".into()))?;
+    let grid = standard::grid_around(input, bounds, Limits::default().max_axis)?;
+    let walk = Walk { model, output, watch, adviser, network: network_for(model, &grid)? };
+    walk.check_memory(&input.grid(), &grid)?;
+    let scale = Scale { low: 0.0, high: normalize::top_intensity(input, &brain)? };
+    let standard_brain = resample::mask_onto(&brain, &input.grid(), &grid)?;
+    watch.check()?;
+    let mut volume = resample::brain_onto(input, &brain, &grid, &standard_brain)?;
+    volume.change_by_mask(&standard_brain, |value, inside| if inside { scale.apply(value) } else { 0.0 });
+    walk.run(&Standard { volume, brain: standard_brain }, &brain, &input.grid())
+}
+
+/// From a scan that this library has prepared.
+fn from_prepared(
+    model: &Model,
+    prepared: &Prepared,
+    output: &Grid,
+    watch: &Watch,
+    adviser: &Adviser<'_>,
+) -> Result<Volume> {
+    let standard = in_scan_space(prepared)?;
+    let walk = Walk { model, output, watch, adviser, network: network_for(model, &standard.volume.grid())? };
+    let scan = prepared.corrected.grid();
+    walk.check_memory(&scan, &standard.volume.grid())?;
+    walk.run(&standard, &prepared.mask, &scan)
+}
+
+/// The prepared scan around its brain, in RAS order, placed in the scan's own space.
+fn in_scan_space(prepared: &Prepared) -> Result<Standard> {
+    let bounds = brain::bounding_box(&prepared.standard_mask)
+        .ok_or_else(|| Error::BadImage("the scan shows no brain".into()))?;
+    let grid = standard::grid_around(&prepared.standard, bounds, Limits::default().max_axis)?;
+    // The same voxels in another order: nothing is interpolated.
+    let volume = resample::volume_onto(&prepared.standard, &grid)?;
+    let brain = resample::mask_onto(&prepared.standard_mask, &prepared.standard.grid(), &grid)?;
+    let affine = grid.affine.then(&prepared.standard_to_scan)?;
+    let mut volume = Volume::new(volume.into_voxels(), affine)?;
+    volume.change_by_mask(&brain, |value, inside| if inside { value } else { 0.0 });
+    Ok(Standard { volume, brain })
+}
+
+/// The network for the slices of `grid`: from front to back and from left to right, rounded up to what it takes.
+fn network_for(model: &Model, grid: &Grid) -> Result<std::sync::Arc<Network>> {
+    model.network([grid.dims[1], grid.dims[0]].map(|size| size.next_multiple_of(model.card().size_multiple)))
+}
+
+/// One pass through the generator: by which model, onto what, for whom.
+struct Walk<'a> {
+    model: &'a Model,
+    output: &'a Grid,
+    watch: &'a Watch,
+    adviser: &'a Adviser<'a>,
+    network: std::sync::Arc<Network>,
+}
+
 impl Walk<'_> {
-    fn run(&self, options: &mut Options<'_>) -> Result<Volume> {
-        if options.input_state == InputState::Raw {
-            return Err(Error::Unsupported(
-                "this version does not prepare raw scans: give one that is bias-corrected, brain-extracted \
-                 (background 0) and aligned to MNI152, and say that it is prepared"
-                    .into(),
-            ));
-        }
-        report(options, 0.0)?;
-        plausible::check_image(self.input)?;
-        let brain = self.parallel(|| Ok(brain::mask(self.input.voxels())))?;
-        self.check_plausible(&brain, options)?;
-        let grid = self.standard_grid(&brain)?;
-        let network = self.model.network(self.window(&grid))?;
-        self.check_memory(&grid, &network, options.memory_limit)?;
-        let standard = self.parallel(|| self.to_standard(&brain, &grid))?;
-        report(options, BEFORE_SLICES)?;
-        let synthetic = self.run_slices(&standard, &network, options)?;
-        report(options, AFTER_SLICES)?;
-        let result = self.parallel(|| self.to_output(&synthetic, &standard.brain, &brain))?;
-        report(options, 1.0)?;
-        Ok(result)
-    }
-
-    /// Runs `work` with this call's threads; a panic in it becomes an error.
-    fn parallel<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        self.pool.install(|| catch_panics(work))
-    }
-
-    fn check_plausible(&self, brain: &Array3<bool>, options: &Options<'_>) -> Result<()> {
-        let doubts = plausible::doubts_about_prepared(self.input, brain);
-        if doubts.is_empty() {
-            return Ok(());
-        }
-        if !options.accept_implausible {
-            return Err(Error::Refused(doubts.join("; ")));
-        }
-        if let Some(log) = options.log {
-            doubts.iter().for_each(|doubt| log(LogLevel::Warning, &format!("accepted as asked: {doubt}")));
-        }
-        Ok(())
-    }
-
-    fn standard_grid(&self, brain: &Array3<bool>) -> Result<Grid> {
-        let bounds = brain::bounding_box(brain)
-            .ok_or_else(|| Error::BadImage("no voxel differs from zero: there is no brain in it".into()))?;
-        standard::grid_around(self.input, bounds, Limits::default().max_axis)
-    }
-
-    /// Height (front to back) and width (left to right) of the slices, rounded up to what the network takes.
-    fn window(&self, grid: &Grid) -> [usize; 2] {
-        [grid.dims[1], grid.dims[0]].map(|size| size.next_multiple_of(self.model.card().size_multiple))
+    /// Synthesizes from `standard`, and brings the result onto the output, 0 outside of `brain`, which lies on `scan`.
+    fn run(&self, standard: &Standard, brain: &Array3<bool>, scan: &Grid) -> Result<Volume> {
+        self.watch.advance(BEFORE_SLICES)?;
+        let synthetic = self.run_slices(standard)?;
+        self.watch.advance(AFTER_SLICES)?;
+        let brain = resample::mask_onto(brain, scan, self.output)?;
+        self.watch.check()?;
+        let output = resample::brain_onto(&synthetic, &standard.brain, self.output, &brain)?;
+        self.watch.advance(1.0)?;
+        Ok(output)
     }
 
     /// An upper bound on what will be allocated at once, checked before any of it is.
-    fn check_memory(&self, grid: &Grid, network: &Network, limit: Option<u64>) -> Result<()> {
-        let Some(limit) = limit else { return Ok(()) };
-        let (input, standard, output) =
-            (self.input.grid().len() as u64, grid.len() as u64, self.output.len() as u64);
+    fn check_memory(&self, scan: &Grid, standard: &Grid) -> Result<()> {
+        let (scan, standard, output) = (scan.len() as u64, standard.len() as u64, self.output.len() as u64);
         // Floats and masks: the input, its copy with a spread rim; the standard scan, its synthesis with its copy; the output.
-        let volumes = 11 * input + 14 * standard + 5 * output;
-        let network = self.model.weight_bytes() + self.threads as u64 * network.activation_bytes;
-        let needed = volumes + network;
-        if needed > limit {
-            return Err(Error::OutOfMemory(format!(
-                "this scan needs up to {needed} bytes with {} threads; the limit is {limit}",
-                self.threads
-            )));
-        }
-        Ok(())
+        let volumes = 11 * scan + 14 * standard + 5 * output;
+        let network = self.model.weight_bytes() + self.adviser.threads as u64 * self.network.activation_bytes;
+        self.adviser.check_memory(volumes + network)
     }
 
-    fn to_standard(&self, brain: &Array3<bool>, grid: &Grid) -> Result<Standard> {
-        let top = normalize::top_intensity(self.input, brain)?;
-        let mut volume = resample::brain_onto(self.input, brain, grid)?;
-        let brain = resample::mask_onto(brain, &self.input.grid(), grid)?;
-        volume.change_by_mask(
-            &brain,
-            |value, inside| {
-                if inside { (value / top).clamp(0.0, 1.0) } else { 0.0 }
-            },
-        );
-        Ok(Standard { volume, brain })
-    }
-
-    /// Runs the generator on every slice that holds brain, and reports from the calling thread as slices are done.
-    fn run_slices(
-        &self,
-        standard: &Standard,
-        network: &Network,
-        options: &mut Options<'_>,
-    ) -> Result<Volume> {
-        let [ni, nj, nk] = standard.volume.dims();
-        let has_brain = |k: &usize| standard.brain.slice(s![.., .., *k]).iter().any(|inside| *inside);
-        let slices: Vec<usize> = (0..nk).filter(has_brain).collect();
+    /// Runs the generator on every slice that holds brain.
+    fn run_slices(&self, standard: &Standard) -> Result<Volume> {
+        let [ni, nj, _] = standard.volume.dims();
         let mut synthetic = Volume::zeros(&standard.volume.grid())?;
-        let wanted: Vec<_> = synthetic
-            .as_mut_slice()
-            .chunks_mut(ni * nj)
-            .enumerate()
-            .filter(|(k, _)| slices.binary_search(k).is_ok())
-            .collect();
-        let cancelled = AtomicBool::new(false);
-        let (sender, receiver) = mpsc::channel();
-        let work = || {
-            // The channel closes when the last slice is done or a slice has failed.
-            wanted.into_par_iter().try_for_each_with(sender, |sender, (k, slice)| {
-                if cancelled.load(Ordering::Relaxed) {
-                    return Err(Error::Cancelled);
-                }
-                run_slice(standard, network, self.model.card().slices_in, k, slice)?;
-                // Nobody listens any more once the call is cancelled.
-                let _ = sender.send(());
-                Ok(())
-            })
-        };
-        let mut outcome = Ok(());
-        let outcome_slot = &mut outcome;
-        self.pool.in_place_scope(|scope| {
-            scope.spawn(move |_| *outcome_slot = catch_panics(work));
-            for (done, ()) in receiver.iter().enumerate() {
-                let part = (done + 1) as f32 / slices.len() as f32;
-                if report(options, BEFORE_SLICES + part * (AFTER_SLICES - BEFORE_SLICES)).is_err() {
-                    cancelled.store(true, Ordering::Relaxed);
-                    break;
-                }
-            }
-        });
-        outcome?;
-        if cancelled.into_inner() { Err(Error::Cancelled) } else { Ok(synthetic) }
-    }
-
-    fn to_output(
-        &self,
-        synthetic: &Volume,
-        standard_brain: &Array3<bool>,
-        brain: &Array3<bool>,
-    ) -> Result<Volume> {
-        let mut output = resample::brain_onto(synthetic, standard_brain, self.output)?;
-        let brain = resample::mask_onto(brain, &self.input.grid(), self.output)?;
-        output.change_by_mask(&brain, |value, inside| if inside { value } else { 0.0 });
-        Ok(output)
-    }
-}
-
-fn report(options: &mut Options<'_>, fraction: f32) -> Result<()> {
-    match options.progress.as_mut().map(|progress| progress(fraction)) {
-        Some(ControlFlow::Break(())) => Err(Error::Cancelled),
-        _ => Ok(()),
+        let has_brain = |k: usize| standard.brain.slice(s![.., .., k]).iter().any(|inside| *inside);
+        let slices = synthetic.as_mut_slice().chunks_mut(ni * nj).enumerate();
+        let wanted: Vec<_> = slices.filter(|(k, _)| has_brain(*k)).collect();
+        let (count, done) = (wanted.len() as f32, AtomicUsize::new(0));
+        let watch = self.watch.stage(BEFORE_SLICES, AFTER_SLICES);
+        wanted.into_par_iter().try_for_each(|(k, slice)| {
+            watch.check()?;
+            run_slice(standard, &self.network, self.model.card().slices_in, k, slice)?;
+            watch.advance((done.fetch_add(1, Ordering::Relaxed) + 1) as f32 / count)
+        })?;
+        Ok(synthetic)
     }
 }
 

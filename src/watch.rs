@@ -1,25 +1,35 @@
 //! What long work and its caller tell each other: how far it is, and whether to stop.
 //!
-//! Work runs on the threads of a pool and calls [`Watch::check`] often; the thread that called the library looks in
-//! at least every [`INTERVAL`] and passes the fraction on to the caller's progress function.
+//! Work runs on the threads of a pool and calls [`Watch::check`] often; the thread that called the library passes the
+//! fractions that the work tells on to the caller's progress function, and calls it at least every [`INTERVAL`], so that
+//! a wish to stop is heard soon.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use crate::guard::catch_panics;
 use crate::{Error, Result};
 
-/// How often the caller's progress function is called while work runs, and so how soon a wish to stop is heard.
+/// The longest time between two calls of the caller's progress function while work runs.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// The state of one piece of long work, shared between its threads and its caller.
-#[derive(Debug, Default)]
+/// One stage of long work, as seen from inside. The default is watched by nobody and never cancelled.
+#[derive(Clone, Debug)]
 pub struct Watch {
-    cancelled: AtomicBool,
-    /// The fraction done, as the bits of an `f32`.
-    done: AtomicU32,
+    cancelled: Arc<AtomicBool>,
+    sender: Option<Sender<f32>>,
+    /// The part of the whole work that this stage is: its first fraction, and its length.
+    from: f32,
+    length: f32,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { cancelled: Arc::default(), sender: None, from: 0.0, length: 1.0 }
+    }
 }
 
 impl Watch {
@@ -31,13 +41,16 @@ impl Watch {
         if self.cancelled.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    /// Tells the fraction of the work that is done, 0 to 1, and checks.
+    /// Tells the fraction of this stage that is done, 0 to 1, and checks. The caller hears of each call: make them where
+    /// something visible is done, not in an inner loop.
     ///
     /// # Errors
     /// Those of [`Watch::check`].
     pub fn advance(&self, fraction: f32) -> Result<()> {
-        // Bits of floats that are not negative are in the order of the floats.
-        self.done.fetch_max(fraction.clamp(0.0, 1.0).to_bits(), Ordering::Relaxed);
+        if let Some(sender) = &self.sender {
+            // Nobody listens any more once the caller wishes to stop.
+            let _ = sender.send(self.from + self.length * fraction.clamp(0.0, 1.0));
+        }
         self.check()
     }
 
@@ -46,13 +59,15 @@ impl Watch {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// The fraction of the work that is done.
-    pub fn fraction(&self) -> f32 {
-        f32::from_bits(self.done.load(Ordering::Relaxed))
+    /// A stage of this one: what lies between the fractions `from` and `to` of it.
+    #[must_use]
+    pub fn stage(&self, from: f32, to: f32) -> Self {
+        Self { from: self.from + self.length * from, length: self.length * (to - from), ..self.clone() }
     }
 }
 
-/// Runs `work` on `pool`, and `report` on this thread with the fraction done until the work ends; `Break` stops it.
+/// Runs `work` on `pool`, and `report` on this thread with fractions that never fall until the work ends; `Break` stops
+/// it.
 ///
 /// # Errors
 /// Those of the work; [`Error::Cancelled`] if `report` asked to stop; [`Error::Internal`] for a panic in the work.
@@ -61,26 +76,29 @@ pub(crate) fn run<T: Send>(
     work: impl FnOnce(&Watch) -> Result<T> + Send,
     mut report: impl FnMut(f32) -> ControlFlow<()>,
 ) -> Result<T> {
-    let watch = Watch::default();
+    let (sender, receiver) = mpsc::channel();
+    let watch = Watch { sender: Some(sender), ..Watch::default() };
+    let stopper = Watch { sender: None, ..watch.clone() };
     let mut outcome = None;
     let slot = &mut outcome;
-    let watched = &watch;
     pool.in_place_scope(|scope| {
-        let (sender, receiver) = mpsc::channel();
-        scope.spawn(move |_| {
-            *slot = Some(catch_panics(|| work(watched)));
-            // The caller may not be listening any more.
-            let _ = sender.send(());
-        });
-        while let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(INTERVAL) {
-            if report(watch.fraction()).is_break() {
-                watch.cancel();
+        // The channel closes with the watch, when the work ends.
+        scope.spawn(move |_| *slot = Some(catch_panics(|| work(&watch))));
+        let mut done = 0.0_f32;
+        loop {
+            match receiver.recv_timeout(INTERVAL) {
+                Ok(fraction) => done = done.max(fraction),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if report(done).is_break() {
+                stopper.cancel();
                 break;
             }
         }
     });
-    // Work that ended in spite of a wish to stop is thrown away: the caller does not expect it any more.
-    watch.check()?;
+    // Also where the work ended in spite of it: the caller does not expect a result any more.
+    stopper.check()?;
     outcome.unwrap_or_else(|| Err(Error::Internal("the work ended without a result".into())))
 }
 
@@ -105,19 +123,33 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_to_stop_is_heard_soon_and_progress_does_not_fall() {
-        let mut last = 0.0;
-        let start = Instant::now();
-        let endless = |watch: &Watch| -> Result<()> {
-            for step in 0.. {
-                watch.advance(if step % 2 == 0 { 0.5 } else { 0.25 })?;
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Ok(())
+    fn stages_tell_their_part_of_the_whole_and_it_never_falls() {
+        let mut told = Vec::new();
+        let work = |watch: &Watch| {
+            let second = watch.stage(0.5, 1.0);
+            second.advance(0.5)?;
+            watch.stage(0.0, 0.5).advance(0.5)?;
+            second.stage(0.5, 1.0).advance(1.0)
         };
-        let outcome = run(&pool(), endless, |fraction| {
-            assert!(fraction >= last);
-            last = fraction;
+        let note = |fraction| {
+            told.push(fraction);
+            ControlFlow::Continue(())
+        };
+        run(&pool(), work, note).unwrap();
+        told.dedup();
+        assert_eq!(told, [0.75, 1.0]);
+    }
+
+    #[test]
+    fn a_wish_to_stop_is_heard_by_work_that_tells_nothing() {
+        let endless = |watch: &Watch| -> Result<()> {
+            loop {
+                watch.check()?;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let start = Instant::now();
+        let outcome = run(&pool(), endless, |_| {
             if start.elapsed() > Duration::from_millis(120) {
                 ControlFlow::Break(())
             } else {
@@ -125,6 +157,5 @@ mod tests {
             }
         });
         assert!(matches!(outcome, Err(Error::Cancelled)));
-        assert_eq!(last, 0.5);
     }
 }

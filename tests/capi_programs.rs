@@ -6,11 +6,15 @@
 #![cfg(all(feature = "capi", feature = "embedded-models", target_os = "linux"))]
 
 mod capi_support;
+mod head;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use capi_support::{built_library, root};
+use head::{Contrast, Head, clinical_grid, pose};
+use mrisynth::synthesize::Options;
+use mrisynth::{Control, Model, Volume, synthesize};
 
 fn run(program: &str, configure: impl FnOnce(&mut Command) -> &mut Command) {
     let mut command = Command::new(program);
@@ -33,11 +37,32 @@ fn define(name: &str, value: &Path) -> String {
     format!("-DMRISYNTH_{name}={}", value.display())
 }
 
+/// A made-up raw scan as files that the C program reads: `voxels`, packed floats, and `grid`, numbers in text.
+fn write_raw_scan(folder: &Path) -> Volume {
+    let (scan, _) = Head::new().scan(clinical_grid(8.0), &pose(), Contrast::T2w);
+    let bytes: Vec<u8> = scan.as_slice().iter().flat_map(|voxel| voxel.to_ne_bytes()).collect();
+    std::fs::write(folder.join("voxels"), bytes).unwrap();
+    let numbers = scan.dims().map(|length| length.to_string()).into_iter();
+    let affine = scan.affine().to_lps().concat().into_iter().map(|entry| format!("{entry:?}"));
+    std::fs::write(folder.join("grid"), numbers.chain(affine).collect::<Vec<_>>().join("\n")).unwrap();
+    scan
+}
+
+/// What C got of the raw scan is what Rust gets, to the byte.
+fn compare_with_rust(folder: &Path, scan: &Volume) {
+    let model = Model::embedded(mrisynth::Contrast::T2w, mrisynth::Contrast::T1w).unwrap();
+    let control = &mut Control::default();
+    let expected = synthesize(&model, scan, &scan.grid(), &Options::default(), control).unwrap();
+    let bytes: Vec<u8> = expected.as_slice().iter().flat_map(|voxel| voxel.to_ne_bytes()).collect();
+    assert!(std::fs::read(folder.join("result")).unwrap() == bytes, "C and Rust differ");
+}
+
 #[test]
 fn c_and_cpp_programs_pass_with_both_libraries() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let build = folder.path().join("build");
     let shared = install_shared_library(folder.path());
+    let scan = write_raw_scan(folder.path());
     run("cmake", |cmake| {
         cmake
             .arg("-S")
@@ -49,9 +74,11 @@ fn c_and_cpp_programs_pass_with_both_libraries() {
             .arg(define("SHARED_LIBRARY", &shared))
             .arg(define("STATIC_LIBRARY", &built_library("libmrisynth.a")))
             .arg(define("MODEL_FILE", &root().join("models/t1w-from-t2w.onnx")))
+            .arg(define("RAW_SCAN", folder.path()))
     });
     run("cmake", |cmake| cmake.arg("--build").arg(&build));
     run("ctest", |ctest| ctest.arg("--output-on-failure").arg("--no-tests=error").current_dir(&build));
+    compare_with_rust(folder.path(), &scan);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mrisynth::model::{LoadOptions, Model};
-use mrisynth::synthesize::{InputState, Options};
-use mrisynth::{Affine, Contrast, Error, Limits, Result, Volume, synthesize};
+use mrisynth::synthesize::Options;
+use mrisynth::{Affine, Contrast, Control, Error, Limits, Result, Volume, synthesize};
 use ndarray::Array3;
 use onnx::{append, append_resize, float_tensor, graph, integer, integer_tensor, integers, set_card};
 use proptest::prelude::*;
@@ -667,8 +667,8 @@ fn phantom() -> Volume {
 fn run(model: &ModelProto) -> Result<Volume> {
     let model = load(&model.encode_to_vec()).unwrap();
     let scan = phantom();
-    let mut options = Options { input_state: InputState::Prepared, threads: 1, ..Options::default() };
-    synthesize(&model, &scan, &scan.grid(), &mut options)
+    let mut control = Control { threads: 1, ..Control::default() };
+    synthesize(&model, &scan, &scan.grid(), &Options::prepared(), &mut control)
 }
 
 #[test]

@@ -585,6 +585,28 @@ fn every_written_type_reads_within_its_step() {
 }
 
 #[test]
+fn labels_and_the_standard_space_survive_a_round_trip() {
+    let folder = folder();
+    let mut volume = small_volume();
+    for (index, voxel) in volume.as_mut_slice().iter_mut().enumerate() {
+        *voxel = (index % 3) as f32;
+    }
+    let path = folder.path().join("labels.nii");
+    let header = Header::for_grid(&volume.grid()).in_mni152();
+    let options = WriteOptions { voxel_type: VoxelType::Label, ..float_options() };
+    nifti::write(&path, &volume, &header, &options).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let word = |at: usize| i16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    // Unsigned bytes; qform and sform of MNI152; a slope of 1.
+    assert_eq!([word(70), word(252), word(254)], [2, 4, 4]);
+    assert_eq!(bytes[112..116], 1.0_f32.to_le_bytes());
+    assert_eq!(bytes[352..358], [0, 1, 2, 0, 1, 2]);
+    let image = nifti::read(&path, &Limits::default()).unwrap();
+    assert_eq!(image.volume.as_slice(), volume.as_slice());
+    assert_eq!(image.header.affine().unwrap(), header.affine().unwrap());
+}
+
+#[test]
 fn another_reader_agrees_with_what_is_written() {
     use ::nifti::{IntoNdArray, NiftiObject, ReaderOptions};
     let folder = folder();

@@ -9,7 +9,8 @@ use safer_ffi::{derive_ReprC, ffi_export};
 use super::boundary::enter;
 use super::status::{MrisynthStatus, c_string};
 use super::versioned::{self, Versioned};
-use crate::synthesize::{InputState, LogLevel, Options};
+use crate::control::{Control, LogLevel};
+use crate::synthesize::{InputState, Options};
 use crate::{Error, Result};
 
 /// The values of MrisynthOptions.input_state: how much the caller has already done.
@@ -110,7 +111,7 @@ impl Settings {
     }
 
     /// Runs `work` with these options as the library takes them.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Options<'_>) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&Options, &mut Control<'_>) -> T) -> T {
         let MrisynthOptions { progress, log, user_data, .. } = self.options;
         let mut report = |fraction: f32| {
             // SAFETY: the promise of `Settings::new`; this is the thread that called.
@@ -124,14 +125,15 @@ impl Settings {
                 log.write(level, line);
             }
         };
-        work(&mut Options {
+        let options = Options { input_state: self.input_state, ..Options::default() };
+        let mut control = Control {
             threads: self.options.num_threads as usize,
-            input_state: self.input_state,
             accept_implausible: self.options.accept_implausible != 0,
             memory_limit: self.memory_limit(),
             progress: Some(&mut report),
             log: Some(&write),
-        })
+        };
+        work(&options, &mut control)
     }
 }
 
@@ -198,9 +200,9 @@ mod tests {
     fn null_stands_for_the_defaults() {
         // SAFETY: NULL is allowed.
         let settings = unsafe { Settings::new(std::ptr::null()) }.unwrap();
-        settings.with(|options| {
-            assert_eq!((options.threads, options.input_state), (0, InputState::Raw));
-            assert_eq!((options.accept_implausible, options.memory_limit), (false, None));
+        settings.with(|options, control| {
+            assert_eq!((control.threads, options.input_state), (0, InputState::Raw));
+            assert_eq!((control.accept_implausible, control.memory_limit), (false, None));
         });
     }
 
@@ -218,11 +220,11 @@ mod tests {
             options.log = Some(remember);
             options.user_data = (&raw mut lines).cast();
         });
-        settings.unwrap().with(|options| {
-            let report = options.progress.as_mut().unwrap();
+        settings.unwrap().with(|_, control| {
+            let report = control.progress.as_mut().unwrap();
             assert_eq!(report(0.25), ControlFlow::Continue(()));
             assert_eq!(report(0.5), ControlFlow::Break(()));
-            options.log.unwrap()(LogLevel::Warning, "two\nlines\0");
+            control.log.unwrap()(LogLevel::Warning, "two\nlines\0");
         });
         assert_eq!(lines, [(2, "two lines".to_owned())]);
     }

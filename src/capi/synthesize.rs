@@ -34,7 +34,7 @@ unsafe fn synthesize(
     // SAFETY: the caller's promise.
     let scan = unsafe { input.read() }?;
     let synthesized = settings
-        .with(|options| crate::synthesize::synthesize(model.model(), &scan, &output.grid, options))?;
+        .with(|options, control| crate::synthesize(model.model(), &scan, &output.grid, options, control))?;
     // SAFETY: the caller's promise. The input was copied, so the output may lie over it.
     unsafe { output.write(&synthesized) }
 }
@@ -62,9 +62,12 @@ unsafe fn only_input(inputs: *const *const MrisynthImage, n_inputs: usize) -> Re
 /// for the defaults. The output buffer is written only on success, after the last call of progress; it may be the
 /// input's. Nothing of either buffer may change from outside during the call.
 ///
-/// MRISYNTH_STATUS_INVALID_ARGUMENT for NULL, wrong sizes, strides and counts; _UNSUPPORTED for an unknown voxel type and
-/// for MRISYNTH_INPUT_RAW in this version; _BAD_IMAGE for an affine or voxels that no brain scan has; _REFUSED for
-/// a scan that does not look prepared; _OUT_OF_MEMORY; _CANCELLED.
+/// A raw scan (MRISYNTH_INPUT_RAW) is prepared first: its brain is found, its bias field corrected, and it is registered to
+/// MNI152. progress covers all of it, and is called at least every 100 ms.
+///
+/// MRISYNTH_STATUS_INVALID_ARGUMENT for NULL, wrong sizes, strides and counts; _UNSUPPORTED for an unknown voxel type;
+/// _BAD_IMAGE for an affine or voxels that no brain scan has; _REFUSED for a scan that does not look like a head, or like
+/// a prepared one where it is called so, with the stage and the reason; _OUT_OF_MEMORY; _CANCELLED.
 ///
 /// The caller promises that non-NULL pointers are what they are declared to be: a live model, n_inputs pointers to
 /// structs with the bytes they say they have, buffers with the bytes that dims, strides and dtype describe, callbacks

@@ -22,6 +22,8 @@ const FORMS_AGREE_WITHIN: f64 = 0.1;
 const LONGEST_QUATERNION: f64 = 1.01;
 /// `xform` code of scanner coordinates.
 const SCANNER_CODE: i32 = 1;
+/// `xform` code of MNI152 coordinates.
+const MNI152_CODE: i32 = 4;
 /// `xyzt_units` of millimetres and seconds.
 const MILLIMETRES_AND_SECONDS: i32 = 2 | 8;
 
@@ -289,6 +291,16 @@ impl Header {
             header.qform_code = 0;
         }
         header
+    }
+
+    /// This header, saying that its coordinates are those of MNI152.
+    #[must_use]
+    pub fn in_mni152(mut self) -> Self {
+        for code in [&mut self.qform_code, &mut self.sform_code] {
+            // A form that is not set stays so.
+            *code = if *code > 0 { MNI152_CODE } else { 0 };
+        }
+        self
     }
 
     /// Sets voxel sizes, handedness and quaternion from the axes of `affine`.
@@ -701,6 +713,14 @@ mod tests {
         let header = Header::for_grid(&grid);
         assert_eq!((header.qform_code, header.sform_code), (0, 1));
         assert!(farthest_corner(&header.affine().unwrap(), &grid.affine, grid.dims) < 1e-4);
+    }
+
+    #[test]
+    fn a_standard_grid_says_that_it_is_mni152() {
+        let grid = grid_turned(DQuat::IDENTITY, [1.0; 3], true);
+        let header = Header::for_grid(&grid).in_mni152();
+        assert_eq!((header.qform_code, header.sform_code), (MNI152_CODE, MNI152_CODE));
+        assert_eq!(header.affine().unwrap(), Header::for_grid(&grid).affine().unwrap());
     }
 
     #[test]

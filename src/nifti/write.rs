@@ -38,6 +38,8 @@ pub enum VoxelType {
     Float32,
     /// Double-precision numbers.
     Float64,
+    /// Unsigned 8-bit integers that are labels (a mask's 0 and 1): stored as they are, not on a scale.
+    Label,
 }
 
 impl VoxelType {
@@ -49,13 +51,13 @@ impl VoxelType {
         match self {
             Self::Uint8 => Some(255.0),
             Self::Int16 | Self::Uint16 => Some(1000.0),
-            Self::Float32 | Self::Float64 => None,
+            Self::Float32 | Self::Float64 | Self::Label => None,
         }
     }
 
     fn datatype(self) -> NiftiType {
         match self {
-            Self::Uint8 => NiftiType::Uint8,
+            Self::Uint8 | Self::Label => NiftiType::Uint8,
             Self::Int16 => NiftiType::Int16,
             Self::Uint16 => NiftiType::Uint16,
             Self::Float32 => NiftiType::Float32,
@@ -74,6 +76,8 @@ impl VoxelType {
             Self::Uint16 => bytes.extend((stored as u16).to_le_bytes()),
             Self::Float32 => bytes.extend(stored.to_le_bytes()),
             Self::Float64 => bytes.extend(f64::from(stored).to_le_bytes()),
+            // A cast keeps within 0 to 255.
+            Self::Label => bytes.push(stored.round_ties_even() as u8),
         }
     }
 }
@@ -270,6 +274,9 @@ mod tests {
         assert_eq!(encoded(VoxelType::Uint16, 0.0625), 62_u16.to_le_bytes());
         assert_eq!(encoded(VoxelType::Uint16, 0.1875), 188_u16.to_le_bytes());
         assert_eq!(encoded(VoxelType::Float32, -3.5), (-3.5_f32).to_le_bytes());
+        for (value, label) in [(1.0, 1), (0.0, 0), (-3.0, 0), (300.0, 255), (f32::NAN, 0)] {
+            assert_eq!(encoded(VoxelType::Label, value), [label]);
+        }
     }
 
     #[test]

@@ -1,12 +1,65 @@
 //! Intensities to 0..1 inside the brain.
 
 use ndarray::Array3;
+use serde::Serialize;
 
 use crate::{Error, Result, Volume};
 
 /// The percentile of the brain's intensities that becomes 1: brighter voxels (vessels, artefacts) are clipped, for
 /// otherwise a few of them decide how dark the whole brain is.
 pub const TOP_PERCENTILE: f64 = 99.5;
+
+/// Which intensities inside the brain become 0 and 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scaling {
+    /// 0 and the 99.5th percentile.
+    #[default]
+    Percentile,
+    /// The least and the largest, as the paper does; a few bright voxels then decide how dark the brain is.
+    MinimumMaximum,
+}
+
+/// The intensities that became 0 and 1: what is needed to undo a normalization.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Scale {
+    /// What became 0.
+    pub low: f32,
+    /// What became 1.
+    pub high: f32,
+}
+
+impl Scale {
+    /// An intensity on the scale, clipped to 0..1.
+    pub fn apply(&self, intensity: f32) -> f32 {
+        ((intensity - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+    }
+
+    /// The intensity of a value on the scale.
+    pub fn undo(&self, value: f32) -> f32 {
+        self.low + value * (self.high - self.low)
+    }
+}
+
+/// The scale of a volume's brain.
+///
+/// # Errors
+/// [`Error::BadImage`] if the mask is empty, or the intensities inside it leave nothing to scale.
+pub fn scale(volume: &Volume, brain: &Array3<bool>, scaling: Scaling) -> Result<Scale> {
+    match scaling {
+        Scaling::Percentile => Ok(Scale { low: 0.0, high: top_intensity(volume, brain)? }),
+        Scaling::MinimumMaximum => {
+            let voxels = volume.voxels();
+            let inside = voxels.iter().zip(brain).filter(|(_, inside)| **inside).map(|(value, _)| *value);
+            let (low, high) = inside.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            });
+            if high > low {
+                return Ok(Scale { low, high });
+            }
+            Err(Error::BadImage("the brain has no two different intensities".into()))
+        }
+    }
+}
 
 /// The intensity in `voxels` that becomes 1: the 99.5th percentile inside the brain, linearly interpolated between ranks
 /// as NumPy does.
@@ -39,6 +92,24 @@ pub fn percentile(values: &mut [f32], percent: f64) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scales_are_undone() {
+        let affine = crate::Affine::from_sizes([1.0; 3], [0.0; 3]).unwrap();
+        let voxels = Array3::from_shape_fn((10, 10, 11), |(i, j, k)| (i + 10 * j + 100 * k) as f32);
+        let volume = Volume::new(voxels, affine).unwrap();
+        let brain = volume.voxels().mapv(|value| (50.0..=1050.0).contains(&value));
+        let percentile = scale(&volume, &brain, Scaling::Percentile).unwrap();
+        assert_eq!((percentile.low, percentile.high), (0.0, 1045.0));
+        let extremes = scale(&volume, &brain, Scaling::MinimumMaximum).unwrap();
+        assert_eq!((extremes.low, extremes.high), (50.0, 1050.0));
+        assert_eq!((extremes.apply(300.0), extremes.undo(0.25)), (0.25, 300.0));
+        assert_eq!((extremes.apply(0.0), extremes.apply(2000.0)), (0.0, 1.0));
+        let constant = Volume::zeros(&volume.grid()).unwrap();
+        for scaling in [Scaling::Percentile, Scaling::MinimumMaximum] {
+            assert!(matches!(scale(&constant, &brain, scaling), Err(Error::BadImage(_))));
+        }
+    }
 
     #[test]
     fn percentiles_are_numpys() {

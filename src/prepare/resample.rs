@@ -6,9 +6,11 @@
 //! volume is first smoothed by a Gaussian whose full width at half maximum, added in squares to the old voxel, gives the
 //! new one.
 
-use ndarray::Array3;
+use ndarray::{Array3, s};
 use rayon::prelude::*;
 
+use super::brain;
+use super::distance::distance_to;
 use crate::volume::{IndexMap, in_memory_order};
 use crate::{Grid, Result, Volume};
 
@@ -20,19 +22,102 @@ const SNAP: f64 = 1e-5;
 /// leave no dark rim.
 const RIM: usize = 3;
 
-/// `volume` on `grid`, as if what lies beyond `brain` were like the brain's rim; 0 out of view.
+/// `volume` on `grid` where `brain_there` holds, as if what lies beyond `brain` were like the brain's rim; 0 elsewhere and
+/// out of view. `brain` lies on the grid of `volume`, `brain_there` on `grid`.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`] if the memory cannot be had.
-pub fn brain_onto(volume: &Volume, brain: &Array3<bool>, grid: &Grid) -> Result<Volume> {
-    let map = grid.affine.to_indices_of(volume.affine());
-    let mut source = volume.clone();
-    spread_rim(&mut source, brain);
+pub fn brain_onto(
+    volume: &Volume,
+    brain: &Array3<bool>,
+    grid: &Grid,
+    brain_there: &Array3<bool>,
+) -> Result<Volume> {
+    let Some((mut source, mask)) = cropped(volume, brain)? else { return Volume::zeros(grid) };
+    let map = grid.affine.to_indices_of(source.affine());
+    spread_rim(&mut source, &mask);
     smooth_for(&mut source, &map);
-    cubic_onto(&source, &map, grid)
+    let there = brain_there.as_slice_memory_order().unwrap_or(&[]);
+    cubic_onto(&source, &map, grid, |at| there.get(at).is_some_and(|inside| *inside))
 }
 
-/// `mask` on `grid`: true where linear interpolation gives at least one half.
+/// The part of a volume that holds its brain and the rim around it, and the brain there; none if there is no brain.
+fn cropped(volume: &Volume, brain: &Array3<bool>) -> Result<Option<(Volume, Array3<bool>)>> {
+    let Some((low, high)) = brain::bounding_box(brain) else { return Ok(None) };
+    let dims = volume.dims();
+    let first = low.map(|index| index.saturating_sub(RIM + 1));
+    let end = [0, 1, 2].map(|axis| (high[axis] + RIM + 2).min(dims[axis]));
+    let size = [0, 1, 2].map(|axis| end[axis] - first[axis]);
+    let part = s![first[0]..end[0], first[1]..end[1], first[2]..end[2]];
+    let affine = volume.affine().cropped_at(first.map(|index| index as f64));
+    let mut source = Volume::zeros(&Grid { dims: size, affine })?;
+    source.voxels_mut().assign(&volume.voxels().slice(part));
+    let mut mask = in_memory_order((size[0], size[1], size[2]), false);
+    mask.assign(&brain.slice(part));
+    Ok(Some((source, mask)))
+}
+
+/// `volume` on `grid`, all of it; 0 out of view.
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`] if the memory cannot be had.
+pub fn volume_onto(volume: &Volume, grid: &Grid) -> Result<Volume> {
+    let map = grid.affine.to_indices_of(volume.affine());
+    let mut source = volume.clone();
+    smooth_for(&mut source, &map);
+    cubic_onto(&source, &map, grid, |_| true)
+}
+
+/// The whole of `volume` on `grid`: linearly interpolated, smoothed first where the grid is coarser; 0 out of view.
+///
+/// # Errors
+/// [`crate::Error::OutOfMemory`] if the memory cannot be had.
+pub fn linear_onto(volume: &Volume, grid: &Grid) -> Result<Volume> {
+    let map = grid.affine.to_indices_of(volume.affine());
+    let mut source = volume.clone();
+    smooth_for(&mut source, &map);
+    let mut onto = Volume::zeros(grid)?;
+    let (values, dims) = (source.as_slice(), source.dims());
+    let [ni, nj, _] = grid.dims;
+    onto.as_mut_slice().par_chunks_mut(ni * nj).enumerate().for_each(|(k, slice)| {
+        for (n, voxel) in slice.iter_mut().enumerate() {
+            let position = map.apply([(n % ni) as f64, (n / ni) as f64, k as f64]);
+            *voxel = linear_at(values, dims, position).unwrap_or(0.0);
+        }
+    });
+    Ok(onto)
+}
+
+/// The linear interpolation of `values` (i fastest) at a fractional index; none out of view (over half a voxel beyond the
+/// outermost centres).
+pub(crate) fn linear_at(values: &[f32], dims: [usize; 3], position: [f64; 3]) -> Option<f32> {
+    let mut base = [0; 3];
+    let mut next = [0; 3];
+    let mut part = [0.0_f32; 3];
+    for axis in 0..3 {
+        let last = dims[axis] - 1;
+        if !(position[axis] >= -0.5 && position[axis] <= last as f64 + 0.5) {
+            return None;
+        }
+        let inside = position[axis].clamp(0.0, last as f64);
+        base[axis] = (inside as usize).min(last);
+        next[axis] = (base[axis] + 1).min(last);
+        part[axis] = (inside - base[axis] as f64) as f32;
+    }
+    let mix = |a: f32, b: f32, part: f32| a + (b - a) * part;
+    let line = |j: usize, k: usize| {
+        let row = (k * dims[1] + j) * dims[0];
+        mix(values[row + base[0]], values[row + next[0]], part[0])
+    };
+    let plane = |k: usize| mix(line(base[1], k), line(next[1], k), part[1]);
+    Some(mix(plane(base[2]), plane(next[2]), part[2]))
+}
+
+/// `mask` on `grid`: true where the distance to its surface, interpolated linearly, is inside.
+///
+/// Interpolating distances and not the mask itself (shape-based interpolation: Raya and Udupa 1990, IEEE Transactions on
+/// Medical Imaging 9) keeps the surface free of steps where voxels are thick. Out of view, what is nearest counts up to
+/// half a voxel.
 ///
 /// # Errors
 /// [`crate::Error::OutOfMemory`] if the memory cannot be had.
@@ -40,37 +125,53 @@ pub fn mask_onto(mask: &Array3<bool>, from: &Grid, grid: &Grid) -> Result<Array3
     if from == grid {
         return Ok(mask.clone());
     }
-    let map = grid.affine.to_indices_of(&from.affine);
     let mut onto = in_memory_order((grid.dims[0], grid.dims[1], grid.dims[2]), false);
-    let inside = |index: [i64; 3]| {
-        let fits = (0..3).all(|axis| (0..from.dims[axis] as i64).contains(&index[axis]));
-        fits && mask[index.map(|i| i as usize)]
-    };
+    let Some(surface) = Surface::of(mask, from) else { return Ok(onto) };
+    let map = grid.affine.to_indices_of(&from.affine);
     let [ni, nj, _] = grid.dims;
     let slices = onto.as_slice_memory_order_mut().unwrap_or(&mut []).par_chunks_mut(ni * nj);
     slices.enumerate().for_each(|(k, slice)| {
         for (n, voxel) in slice.iter_mut().enumerate() {
             let index = [n % ni, n / ni, k].map(|index| index as f64);
-            *voxel = linear_share(map.apply(index), inside) >= 0.5;
+            *voxel = surface.holds(map.apply(index));
         }
     });
     Ok(onto)
 }
 
-/// The share of a linear interpolation at `position` that falls on voxels for which `inside` holds.
-fn linear_share(position: [f64; 3], inside: impl Fn([i64; 3]) -> bool) -> f64 {
-    let base = position.map(|p| snap(p).floor());
-    let part = [0, 1, 2].map(|axis| snap(position[axis]) - base[axis]);
-    let mut share = 0.0;
-    for corner in 0..8_usize {
-        let up = [corner & 1, corner >> 1 & 1, corner >> 2 & 1];
-        let weight: f64 =
-            (0..3).map(|axis| if up[axis] == 1 { part[axis] } else { 1.0 - part[axis] }).product();
-        if weight > 0.0 && inside([0, 1, 2].map(|axis| base[axis] as i64 + up[axis] as i64)) {
-            share += weight;
-        }
+/// The surface of a mask, as distances from it in the box around the mask.
+struct Surface {
+    /// Millimetres to the surface, positive inside, i fastest.
+    depth: Vec<f32>,
+    /// The box: its first voxel and its size, both in voxels of the mask's grid.
+    first: [usize; 3],
+    dims: [usize; 3],
+}
+
+impl Surface {
+    /// None if the mask is empty.
+    fn of(mask: &Array3<bool>, grid: &Grid) -> Option<Self> {
+        let (low, high) = brain::bounding_box(mask)?;
+        // One voxel more on each side, to have the outside there too.
+        let first = low.map(|index| index.saturating_sub(1));
+        let dims = [0, 1, 2].map(|axis| (high[axis] + 2).min(grid.dims[axis]) - first[axis]);
+        let inside = |at: usize| {
+            let (i, j, k) = (at % dims[0], at / dims[0] % dims[1], at / dims[0] / dims[1]);
+            mask[[first[0] + i, first[1] + j, first[2] + k]]
+        };
+        let sizes = grid.affine.voxel_sizes().map(|size| size as f32);
+        let mut depth = distance_to(dims, sizes, |at| !inside(at));
+        let to_mask = distance_to(dims, sizes, inside);
+        // Each is measured to the other side's voxel centres, so the surface lies half way between them.
+        depth.par_iter_mut().zip(&to_mask).for_each(|(depth, to_mask)| *depth -= to_mask);
+        Some(Self { depth, first, dims })
     }
-    share
+
+    /// True if a fractional index of the mask's grid lies inside.
+    fn holds(&self, position: [f64; 3]) -> bool {
+        let in_box = [0, 1, 2].map(|axis| snap(position[axis]) - self.first[axis] as f64);
+        linear_at(&self.depth, self.dims, in_box).is_some_and(|depth| depth >= 0.0)
+    }
 }
 
 fn snap(position: f64) -> f64 {
@@ -178,8 +279,14 @@ fn weighted_mean(line: &[f32], centre: usize, weights: &[f32]) -> f32 {
     sum / total
 }
 
-/// Cubic interpolation at every voxel of `grid`; 0 out of view, and never outside the volume's own range.
-fn cubic_onto(source: &Volume, map: &IndexMap, grid: &Grid) -> Result<Volume> {
+/// Cubic interpolation at the voxels of `grid` that are wanted; 0 elsewhere and out of view, and never outside the
+/// volume's own range.
+fn cubic_onto(
+    source: &Volume,
+    map: &IndexMap,
+    grid: &Grid,
+    wanted: impl Fn(usize) -> bool + Sync,
+) -> Result<Volume> {
     let mut onto = Volume::zeros(grid)?;
     let values = source.as_slice();
     let low = values.iter().copied().fold(f32::INFINITY, f32::min);
@@ -187,7 +294,7 @@ fn cubic_onto(source: &Volume, map: &IndexMap, grid: &Grid) -> Result<Volume> {
     let dims = source.dims();
     let [ni, nj, _] = grid.dims;
     onto.as_mut_slice().par_chunks_mut(ni * nj).enumerate().for_each(|(k, slice)| {
-        for (n, voxel) in slice.iter_mut().enumerate() {
+        for (n, voxel) in slice.iter_mut().enumerate().filter(|(n, _)| wanted(k * ni * nj + n)) {
             let position = map.apply([(n % ni) as f64, (n / ni) as f64, k as f64]);
             if let Some(value) = cubic_at(values, dims, position) {
                 *voxel = value.clamp(low, high);
@@ -275,7 +382,7 @@ mod tests {
     fn the_same_grid_is_copied_exactly() {
         let affine = Affine::from_sizes([0.7, 0.9, 3.0], [-10.3, 4.1, 7.7]).unwrap();
         let volume = sampled([9, 8, 7], affine);
-        let again = brain_onto(&volume, &everywhere(&volume), &volume.grid()).unwrap();
+        let again = brain_onto(&volume, &everywhere(&volume), &volume.grid(), &everywhere(&volume)).unwrap();
         assert_eq!(again, volume);
     }
 
@@ -327,7 +434,8 @@ mod tests {
             let centre = affine.to_millimetres([11.5; 3]);
             let origin = [0, 1, 2].map(|axis| centre[axis] - 2.0);
             let grid = Grid { dims: [5, 5, 5], affine: Affine::from_sizes([1.0; 3], origin).unwrap() };
-            let onto = brain_onto(&volume, &everywhere(&volume), &grid).unwrap();
+            let there = in_memory_order((5, 5, 5), true);
+            let onto = brain_onto(&volume, &everywhere(&volume), &grid, &there).unwrap();
             for ((i, j, k), value) in onto.voxels().indexed_iter() {
                 let expected = quadratic(grid.affine.to_millimetres([i as f64, j as f64, k as f64]));
                 prop_assert!((f64::from(*value) - expected).abs() < 1e-4, "{value} {expected}");

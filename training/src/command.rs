@@ -8,11 +8,12 @@ use burn::tensor::backend::AutodiffBackend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::Error;
-use crate::export::{self, Precision};
+use crate::export;
+use crate::onnx::Precision;
 use crate::recipe::Recipe;
 use crate::store::{self, Origin, Subject};
-use crate::train::{self, Options};
-use crate::{prepare, simulate, validate};
+use crate::train::{self, Options, Outcome};
+use crate::{brain, prepare, simulate, validate};
 
 /// Trains the generators that mrisynth runs.
 #[derive(Debug, Parser)]
@@ -34,6 +35,12 @@ enum Command {
     Export(ExportArguments),
     /// Say what a store holds.
     Info(InfoArguments),
+    /// Train the network that finds the brain in a head, as a recipe says.
+    TrainBrain(TrainArguments),
+    /// Write a trained network that finds the brain as an ONNX file.
+    ExportBrain(ExportArguments),
+    /// Write simulated heads and the heights above their brains' surfaces as NIfTI, to look at.
+    SimulateHeads(brain::command::SimulateArguments),
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +66,16 @@ struct TrainArguments {
     /// Threads for all computing; default: one a core.
     #[arg(long)]
     threads: Option<u16>,
+}
+
+impl TrainArguments {
+    fn options(&self) -> Options {
+        Options {
+            resume: self.resume,
+            accept_changed_recipe: self.accept_changed_recipe,
+            time_limit: self.time_limit.map(Duration::from_secs),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -101,9 +118,12 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Prepare(arguments) => prepare::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
-        Command::Train(arguments) => run_train(arguments),
+        Command::Train(arguments) => run_job(&arguments, GeneratorJob(&arguments)),
         Command::Export(arguments) => run_export(arguments),
         Command::Info(arguments) => run_info(arguments),
+        Command::TrainBrain(arguments) => run_job(&arguments, BrainJob(&arguments)),
+        Command::ExportBrain(arguments) => run_export_brain(arguments),
+        Command::SimulateHeads(arguments) => brain::command::simulate(&arguments),
     }
 }
 
@@ -114,33 +134,63 @@ fn card_entry(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn run_train(arguments: TrainArguments) -> Result<(), Error> {
-    set_threads(arguments.threads)?;
-    let recipe = Recipe::read(&arguments.recipe)?;
-    match arguments.backend {
-        BackendName::Flex => train_with::<Autodiff<Flex>>(&recipe, &arguments),
-        BackendName::Tch => train_with_tch(&recipe, &arguments),
-        BackendName::Cuda => train_with_cuda(&recipe, &arguments),
+/// A training that any backend can do.
+trait Job {
+    fn run<B: AutodiffBackend>(self) -> Result<Outcome, Error>;
+}
+
+struct GeneratorJob<'a>(&'a TrainArguments);
+
+impl Job for GeneratorJob<'_> {
+    fn run<B: AutodiffBackend>(self) -> Result<Outcome, Error> {
+        let recipe = Recipe::read(&self.0.recipe)?;
+        let subjects = store::read_many(&recipe.stores)?;
+        println!("{}", summary(&subjects));
+        train::train::<B>(&recipe, subjects, &self.0.output, &self.0.options(), &B::Device::default())
     }
 }
 
+struct BrainJob<'a>(&'a TrainArguments);
+
+impl Job for BrainJob<'_> {
+    fn run<B: AutodiffBackend>(self) -> Result<Outcome, Error> {
+        let recipe = brain::recipe::Recipe::read(&self.0.recipe)?;
+        let anatomies = brain::pool::read_anatomies(&recipe)?;
+        println!("{} label maps", anatomies.len());
+        let pool = brain::pool::Pool::new(anatomies, recipe.clone());
+        brain::train::train::<B>(&recipe, pool, &self.0.output, &self.0.options(), &B::Device::default())
+    }
+}
+
+fn run_job(arguments: &TrainArguments, job: impl Job) -> Result<(), Error> {
+    set_threads(arguments.threads)?;
+    let outcome = match arguments.backend {
+        BackendName::Flex => job.run::<Autodiff<Flex>>(),
+        BackendName::Tch => run_on_tch(job),
+        BackendName::Cuda => run_on_cuda(job),
+    }?;
+    let state = if outcome.complete { "complete" } else { "stopped in time; go on with --resume" };
+    println!("step {}: {state}", outcome.step);
+    Ok(())
+}
+
 #[cfg(feature = "tch")]
-fn train_with_tch(recipe: &Recipe, arguments: &TrainArguments) -> Result<(), Error> {
-    train_with::<Autodiff<burn::backend::LibTorch>>(recipe, arguments)
+fn run_on_tch(job: impl Job) -> Result<Outcome, Error> {
+    job.run::<Autodiff<burn::backend::LibTorch>>()
 }
 
 #[cfg(not(feature = "tch"))]
-fn train_with_tch(_recipe: &Recipe, _arguments: &TrainArguments) -> Result<(), Error> {
+fn run_on_tch(_job: impl Job) -> Result<Outcome, Error> {
     Err(not_built("tch"))
 }
 
 #[cfg(feature = "cuda")]
-fn train_with_cuda(recipe: &Recipe, arguments: &TrainArguments) -> Result<(), Error> {
-    train_with::<Autodiff<burn::backend::Cuda>>(recipe, arguments)
+fn run_on_cuda(job: impl Job) -> Result<Outcome, Error> {
+    job.run::<Autodiff<burn::backend::Cuda>>()
 }
 
 #[cfg(not(feature = "cuda"))]
-fn train_with_cuda(_recipe: &Recipe, _arguments: &TrainArguments) -> Result<(), Error> {
+fn run_on_cuda(_job: impl Job) -> Result<Outcome, Error> {
     Err(not_built("cuda"))
 }
 
@@ -149,21 +199,6 @@ fn not_built(feature: &str) -> Error {
     Error::Usage(format!(
         "this program was built without the {feature} backend; build it with --features {feature}"
     ))
-}
-
-fn train_with<B: AutodiffBackend>(recipe: &Recipe, arguments: &TrainArguments) -> Result<(), Error> {
-    let subjects = store::read_many(&recipe.stores)?;
-    println!("{}", summary(&subjects));
-    let options = Options {
-        resume: arguments.resume,
-        accept_changed_recipe: arguments.accept_changed_recipe,
-        time_limit: arguments.time_limit.map(Duration::from_secs),
-    };
-    let device = B::Device::default();
-    let outcome = train::train::<B>(recipe, subjects, &arguments.output, &options, &device)?;
-    let state = if outcome.complete { "complete" } else { "stopped in time; go on with --resume" };
-    println!("step {} of {}: {state}", outcome.step, recipe.steps);
-    Ok(())
 }
 
 fn set_threads(threads: Option<u16>) -> Result<(), Error> {
@@ -187,6 +222,18 @@ fn run_export(arguments: ExportArguments) -> Result<(), Error> {
     let card = export::card(&recipe, &network, steps, &arguments.card)?;
     let precision = if arguments.float32 { Precision::Float32 } else { Precision::Float16 };
     export::export(&network, recipe.network.slices_in, &card, precision, &arguments.output, &device)?;
+    for (key, value) in card {
+        println!("{key} = {value}");
+    }
+    Ok(())
+}
+
+fn run_export_brain(arguments: ExportArguments) -> Result<(), Error> {
+    let device = Default::default();
+    let (_, network, steps) = brain::train::load::<Flex>(&arguments.run, &device)?;
+    let card = brain::export::card(&network, steps, &arguments.card)?;
+    let precision = if arguments.float32 { Precision::Float32 } else { Precision::Float16 };
+    brain::export::export(&network, &card, precision, &arguments.output, &device)?;
     for (key, value) in card {
         println!("{key} = {value}");
     }

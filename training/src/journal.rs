@@ -14,13 +14,14 @@ use crate::error::Error;
 
 /// The log in the folder of a run: one JSON object a line.
 pub const LOG: &str = "log.jsonl";
-/// The names of the figures of a step, in their order.
-pub const FIGURES: [&str; 7] = ["loss", "l1", "ssim", "mse", "adversarial", "discriminator", "gradient_norm"];
-
+/// Figures beside the progress bar.
+const SHOWN: usize = 3;
 /// Sums figures on the device between two lines of the log, for each reading makes the device wait.
 pub struct Journal<B: Backend> {
     file: File,
     path: PathBuf,
+    /// The names of the figures of a step, in their order.
+    figures: &'static [&'static str],
     bar: ProgressBar,
     sum: Option<Tensor<B, 1>>,
     count: u64,
@@ -28,8 +29,8 @@ pub struct Journal<B: Backend> {
 }
 
 impl<B: Backend> Journal<B> {
-    /// Opens the log of `run`, drops what lies after `step` (steps done) and shows `steps` in all.
-    pub fn open(run: &Path, step: u64, steps: u64) -> Result<Self, Error> {
+    /// Opens the log of `run` for figures of these names, drops what lies after `step` (steps done) and shows `steps` in all.
+    pub fn open(run: &Path, figures: &'static [&'static str], step: u64, steps: u64) -> Result<Self, Error> {
         let path = run.join(LOG);
         drop_lines_after(&path, step)?;
         let file =
@@ -41,10 +42,10 @@ impl<B: Backend> Journal<B> {
             bar.set_style(style);
         }
         bar.reset_eta();
-        Ok(Self { file, path, bar, sum: None, count: 0, since: Instant::now() })
+        Ok(Self { file, path, figures, bar, sum: None, count: 0, since: Instant::now() })
     }
 
-    /// Adds the figures of one step, in the order of [`FIGURES`].
+    /// Adds the figures of one step, in the order of their names.
     pub fn add(&mut self, figures: Tensor<B, 1>) {
         self.sum = Some(match self.sum.take() {
             Some(sum) => sum + figures,
@@ -67,13 +68,15 @@ impl<B: Backend> Journal<B> {
         let speed = self.count as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
         let mut line = Map::new();
         line.insert("step".into(), json!(step));
-        for (name, mean) in FIGURES.iter().zip(&means) {
+        for (name, mean) in self.figures.iter().zip(&means) {
             line.insert((*name).into(), json!(mean));
         }
         line.insert("learning_rate".into(), json!(learning_rate));
         line.insert("steps_per_second".into(), json!(speed));
         writeln!(self.file, "{}", Value::Object(line)).map_err(|e| Error::io(&self.path, e))?;
-        self.bar.set_message(format!("loss {:.4} ssim {:.4}", means[0], means[2]));
+        let shown = self.figures.iter().zip(&means).take(SHOWN);
+        let shown: Vec<String> = shown.map(|(name, mean)| format!("{name} {mean:.4}")).collect();
+        self.bar.set_message(shown.join(" "));
         self.count = 0;
         self.since = Instant::now();
         Ok(())
@@ -109,17 +112,19 @@ mod tests {
     use super::*;
     use burn::backend::Flex;
 
+    const FIGURES: [&str; 2] = ["loss", "l1"];
+
     #[test]
     fn lines_hold_means_and_the_future_is_dropped() {
         let run = tempfile::tempdir().unwrap();
-        let figures = |value: f32| Tensor::<Flex, 1>::from_floats([value; 7], &Default::default());
-        let mut journal = Journal::open(run.path(), 0, 10).unwrap();
+        let figures = |value: f32| Tensor::<Flex, 1>::from_floats([value; 2], &Default::default());
+        let mut journal = Journal::open(run.path(), &FIGURES, 0, 10).unwrap();
         journal.add(figures(1.0));
         journal.add(figures(2.0));
         journal.write(2, 0.1).unwrap();
         journal.add(figures(5.0));
         journal.write(3, 0.1).unwrap();
-        Journal::<Flex>::open(run.path(), 2, 10).unwrap();
+        Journal::<Flex>::open(run.path(), &FIGURES, 2, 10).unwrap();
         let text = fs::read_to_string(run.path().join(LOG)).unwrap();
         let line: Value = serde_json::from_str(text.trim()).unwrap();
         assert_eq!((&line["step"], &line["l1"]), (&json!(2), &json!(1.5)));

@@ -74,7 +74,7 @@ fn pack(
     brain: &Array3<bool>,
 ) -> Result<Array3<u16>, mrisynth::Error> {
     let top = normalize::top_intensity(volume, &pair.brain)?;
-    let resampled = resample::brain_onto(volume, &pair.brain, grid)?;
+    let resampled = resample::brain_onto(volume, &pair.brain, grid, brain)?;
     let mut packed = Array3::zeros(resampled.voxels().dim().f());
     ndarray::Zip::from(&mut packed).and(resampled.voxels()).and(brain).for_each(|packed, &voxel, &inside| {
         if inside {

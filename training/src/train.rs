@@ -30,7 +30,9 @@ pub const RECIPE: &str = "recipe.toml";
 pub const GENERATOR: &str = "generator.mpk";
 /// The moving average of the generator's weights in a checkpoint.
 pub const AVERAGE: &str = "average.mpk";
-const OPTIMIZER: &str = "optimizer.mpk";
+/// The names of the figures of a step, in their order.
+const FIGURES: [&str; 7] = ["loss", "l1", "ssim", "mse", "adversarial", "discriminator", "gradient_norm"];
+pub(crate) const OPTIMIZER: &str = "optimizer.mpk";
 const DISCRIMINATOR: &str = "discriminator.mpk";
 const DISCRIMINATOR_OPTIMIZER: &str = "discriminator_optimizer.mpk";
 /// How to run, besides the recipe.
@@ -53,7 +55,7 @@ pub struct Outcome {
     pub complete: bool,
 }
 
-type Optimizing<B, M> = OptimizerAdaptor<Adam, M, B>;
+pub(crate) type Optimizing<B, M> = OptimizerAdaptor<Adam, M, B>;
 
 /// A generator in training.
 struct Trainer<'a, B: AutodiffBackend> {
@@ -85,7 +87,7 @@ pub fn train<B: AutodiffBackend>(
     prepare_run(&mut trainer, run, options)?;
     let sampler = Arc::new(Sampler::new(subjects, recipe.sample_config())?);
     let mut batches = Prefetch::start(sampler, trainer.step..recipe.steps)?;
-    let mut journal = Journal::<B::InnerBackend>::open(run, trainer.step, recipe.steps)?;
+    let mut journal = Journal::<B::InnerBackend>::open(run, &FIGURES, trainer.step, recipe.steps)?;
     while trainer.step < recipe.steps {
         let figures = trainer.advance(batches.receive()?);
         journal.add(figures);
@@ -162,7 +164,7 @@ impl<'a, B: AutodiffBackend> Trainer<'a, B> {
         })
     }
 
-    /// Does one step; the figures, in the order of [`crate::journal::FIGURES`], stay on the device.
+    /// Does one step; the figures, in the order of [`FIGURES`], stay on the device.
     fn advance(&mut self, batch: Batch) -> Tensor<B::InnerBackend, 1> {
         let rate = self.recipe.learning_rate_at(self.step);
         let (source, target) = self.tensors(batch);
@@ -278,17 +280,17 @@ impl<B: AutodiffBackend> Adversary<B> {
 }
 
 /// Adam with the usual epsilon; `beta_1` is 0.9, or 0.5 against an adversary.
-fn adam(beta_1: f32) -> AdamConfig {
+pub(crate) fn adam(beta_1: f32) -> AdamConfig {
     AdamConfig::new().with_beta_1(beta_1).with_epsilon(1e-8)
 }
 
-fn pack<B: Backend, R: Record<B>>(run: &Path, record: R) -> Result<Vec<u8>, Error> {
+pub(crate) fn pack<B: Backend, R: Record<B>>(run: &Path, record: R) -> Result<Vec<u8>, Error> {
     let recorder = NamedMpkBytesRecorder::<FullPrecisionSettings>::default();
     Recorder::<B>::record(&recorder, record, ())
         .map_err(|e| Error::checkpoint(run, format!("cannot be packed: {e}")))
 }
 
-fn unpack<B: Backend, R: Record<B>>(
+pub(crate) fn unpack<B: Backend, R: Record<B>>(
     checkpoint: &mut Checkpoint,
     name: &str,
     device: &B::Device,
@@ -420,7 +422,7 @@ mod tests {
         let one = Options { time_limit: Some(Duration::ZERO), ..Default::default() };
         run_with(&recipe, folder.path(), &one).unwrap();
         let mut trainer = Trainer::<B>::new(&recipe, &Default::default()).unwrap();
-        let mut journal = Journal::<Flex>::open(folder.path(), 1, 6).unwrap();
+        let mut journal = Journal::<Flex>::open(folder.path(), &FIGURES, 1, 6).unwrap();
         trainer.generator.head.weight = trainer.generator.head.weight.map(|w| w * f32::NAN);
         let subjects = vec![ball("a", Origin::Real), ball("b", Origin::Simulated)];
         let sampler = Sampler::new(subjects, recipe.sample_config()).unwrap();

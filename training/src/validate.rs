@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mrisynth::Contrast;
+use mrisynth::Control;
 use mrisynth::metrics::{self, Score};
 use mrisynth::model::{LoadOptions, Model};
-use mrisynth::synthesize::{InputState, Options, synthesize};
+use mrisynth::synthesize::{Options, synthesize};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -65,8 +66,8 @@ fn score_study(model: &Model, files: &PairFiles, threads: usize) -> Result<Study
         Contrast::T1w => (t2w, t1w),
         Contrast::T2w => (t1w, t2w),
     };
-    let mut options = Options { threads, input_state: InputState::Prepared, ..Options::default() };
-    let synthetic = synthesize(model, &source, &source.grid(), &mut options)?;
+    let mut control = Control { threads, ..Control::default() };
+    let synthetic = synthesize(model, &source, &source.grid(), &Options::prepared(), &mut control)?;
     // Where the real scan has signal, so that no metric may see an invented background.
     let brain = reference.voxels().mapv(|value| value > 0.0);
     let score = |fit| metrics::score(&reference, &synthetic, &brain, fit);

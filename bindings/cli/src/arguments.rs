@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, value_parser};
 use mrisynth::model::Contrast;
 use mrisynth::nifti::VoxelType;
+use mrisynth::prepare::{self, BiasCorrection, Coverage, normalize::Scaling};
 
 use crate::exit;
 use crate::memory_size;
@@ -17,14 +18,21 @@ const MAX_THREADS: i64 = 1024;
 
 const EXAMPLES: &str = "\
 Examples:
-  mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w --prepared
+  mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w
+  mrisynth prepare subject_T2w.nii.gz -o prepared
   mrisynth model list";
 
 const SYNTHESIZE_EXAMPLES: &str = "\
 Examples:
-  mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w --prepared
+  mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w
   mrisynth synthesize t1.nii -o t2.nii --to t2w --prepared --dtype int16 --threads 4
-  mrisynth synthesize t2.nii.gz -o t1.nii.gz --to t1w --prepared --model own.onnx --json";
+  mrisynth synthesize t2.nii.gz -o t1.nii.gz --to t1w --model own.onnx --json";
+
+const PREPARE_EXAMPLES: &str = "\
+Examples:
+  mrisynth prepare subject_T2w.nii.gz -o prepared
+  mrisynth prepare subject_T1w.nii.gz -o prepared --mask brain.nii.gz --no-bias
+  mrisynth prepare subject_T1w.nii.gz -o corrected --bias itk --bias-only";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -56,7 +64,10 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Synthesize the other contrast of a scan
+    /// Prepare raw scans: bias field, brain, place in MNI152, intensities
+    #[command(after_help = after_help(PREPARE_EXAMPLES))]
+    Prepare(PrepareArguments),
+    /// Synthesize the other contrast of raw or prepared scans
     #[command(after_help = after_help(SYNTHESIZE_EXAMPLES))]
     Synthesize(SynthesizeArguments),
     /// List, show or verify models
@@ -71,45 +82,30 @@ impl Command {
     /// True if results and errors are to be JSON on standard output.
     pub fn wants_json(&self) -> bool {
         match self {
-            Self::Synthesize(arguments) => arguments.json,
+            Self::Prepare(arguments) => arguments.run.json,
+            Self::Synthesize(arguments) => arguments.run.json,
             Self::Model { command: ModelCommand::List { json } | ModelCommand::Info { json, .. } } => *json,
             Self::Model { command: ModelCommand::Verify { .. } } => false,
         }
     }
 }
 
+/// How a run goes, whatever it makes.
 #[derive(Debug, Args)]
-pub struct SynthesizeArguments {
-    /// The scan: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or .img)
-    pub input: PathBuf,
-    /// Where to write the synthetic image (.nii or .nii.gz); its .json goes beside it
-    #[arg(short, long)]
-    pub output: PathBuf,
-    /// The contrast to synthesize
-    #[arg(long, value_name = "CONTRAST", ignore_case = true, value_parser = contrast_parser())]
-    pub to: Contrast,
-    /// The scan is bias-corrected, brain-extracted (background 0) and aligned to MNI152
-    #[arg(long)]
-    pub prepared: bool,
-    /// A model file to use instead of the embedded model
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
+pub struct RunArguments {
     /// Threads to work on; 0: as many as the machine has cores. The result is the same for any number
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=MAX_THREADS))]
     pub threads: u16,
-    /// Replace the output and its .json if they exist
+    /// Replace files that exist
     #[arg(long)]
     pub force: bool,
     /// Print one JSON object, also for an error
     #[arg(long)]
     pub json: bool,
-    /// Voxel type of the output; integers are scaled so that 0 to 1 stays readable
-    #[arg(long, value_name = "TYPE", default_value = "float32", value_parser = voxel_type_parser())]
-    pub dtype: VoxelType,
-    /// Warn where a scan that does not look prepared would be refused
+    /// Warn where a scan that does not look like what it should be would be refused
     #[arg(long)]
     pub accept_implausible: bool,
-    /// Memory that the synthesis may have at once, in bytes or as 500MB, 2GiB; no limit if not given
+    /// Memory that the work may have at once, in bytes or as 500MB, 2GiB; no limit if not given
     #[arg(long, value_name = "BYTES", value_parser = memory_size::parse)]
     pub memory_limit: Option<u64>,
     /// Print errors only
@@ -118,6 +114,83 @@ pub struct SynthesizeArguments {
     /// Say what is being done; -vv for more
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// What is done to a raw scan, and how it is shown.
+#[derive(Debug, Args)]
+pub struct PreparationArguments {
+    /// Leave the bias field as it is
+    #[arg(long, conflicts_with = "bias")]
+    pub no_bias: bool,
+    /// Where N4 finds the bias field: in the brain, or in the head as ITK's filter does
+    #[arg(long, value_name = "WHERE", default_value = "brain", value_parser = bias_parser())]
+    pub bias: BiasCorrection,
+    /// The brain on the scan's grid (not 0: brain), instead of finding it
+    #[arg(long, value_name = "FILE")]
+    pub mask: Option<PathBuf>,
+}
+
+impl PreparationArguments {
+    /// As the library has them, without the mask.
+    pub fn options(&self) -> prepare::Options {
+        let bias = if self.no_bias { BiasCorrection::Skip } else { self.bias.clone() };
+        prepare::Options { bias, ..prepare::Options::default() }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct PrepareArguments {
+    /// The raw scan: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or .img)
+    pub input: PathBuf,
+    /// The folder for the results; made if it is missing
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub preparation: PreparationArguments,
+    /// Correct the bias field and do nothing else
+    #[arg(long, conflicts_with_all = ["no_bias", "mask", "whole_head", "scaling"])]
+    pub bias_only: bool,
+    /// Keep all of the head in the standard image, not only the brain
+    #[arg(long)]
+    pub whole_head: bool,
+    /// What becomes 1: the brain's 99.5th percentile, or minmax: its minimum becomes 0 and its maximum 1
+    #[arg(long, value_name = "HOW", default_value = "percentile", value_parser = scaling_parser())]
+    pub scaling: Scaling,
+    #[command(flatten)]
+    pub run: RunArguments,
+}
+
+impl PrepareArguments {
+    /// As the library has them, without the mask.
+    pub fn options(&self) -> prepare::Options {
+        let coverage = if self.whole_head { Coverage::WholeHead } else { Coverage::Brain };
+        prepare::Options { coverage, scaling: self.scaling, ..self.preparation.options() }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct SynthesizeArguments {
+    /// The scan: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or .img)
+    pub input: PathBuf,
+    /// Where to write the synthetic image (.nii or .nii.gz), its .json beside it
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// The contrast to synthesize
+    #[arg(long, value_name = "CONTRAST", ignore_case = true, value_parser = contrast_parser())]
+    pub to: Contrast,
+    /// The scan is bias-corrected, brain-extracted (background 0) and aligned to MNI152
+    #[arg(long, conflicts_with_all = ["no_bias", "bias", "mask"])]
+    pub prepared: bool,
+    #[command(flatten)]
+    pub preparation: PreparationArguments,
+    /// A model file to use instead of the embedded model
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Voxel type of the output; integers are scaled so that 0 to 1 stays readable
+    #[arg(long, value_name = "TYPE", default_value = "float32", value_parser = voxel_type_parser())]
+    pub dtype: VoxelType,
+    #[command(flatten)]
+    pub run: RunArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -152,6 +225,20 @@ pub enum ModelCommand {
 
 fn contrast_parser() -> impl TypedValueParser<Value = Contrast> {
     PossibleValuesParser::new(["t1w", "t2w"]).try_map(|name| name.parse::<Contrast>())
+}
+
+fn bias_parser() -> impl TypedValueParser<Value = BiasCorrection> {
+    PossibleValuesParser::new(["brain", "itk"]).map(|name| match name.as_str() {
+        "itk" => BiasCorrection::Itk,
+        _ => BiasCorrection::Brain,
+    })
+}
+
+fn scaling_parser() -> impl TypedValueParser<Value = Scaling> {
+    PossibleValuesParser::new(["percentile", "minmax"]).map(|name| match name.as_str() {
+        "minmax" => Scaling::MinimumMaximum,
+        _ => Scaling::Percentile,
+    })
 }
 
 fn voxel_type_parser() -> impl TypedValueParser<Value = VoxelType> {

@@ -12,7 +12,7 @@ use mrisynth::{Error, Result};
 pub struct Ending {
     /// The exit code. Codes never change their meaning.
     pub code: u8,
-    /// The library's name for it, as in the C interface.
+    /// The library's name for it, as in the C interface, or the command's own.
     pub status: &'static str,
     /// What it means.
     pub meaning: &'static str,
@@ -21,6 +21,9 @@ pub struct Ending {
 const fn ending(code: u8, status: &'static str, meaning: &'static str) -> Ending {
     Ending { code, status, meaning }
 }
+
+/// All is well.
+pub const OK: Ending = ending(0, "OK", "the work is done");
 
 const INVALID_ARGUMENT: Ending =
     ending(11, "INVALID_ARGUMENT", "an argument is out of range or contradicts another");
@@ -34,9 +37,9 @@ const CANCELLED: Ending = ending(17, "CANCELLED", "the work was asked to stop");
 const REFUSED: Ending = ending(18, "REFUSED", "not what the model was made for (see --accept-implausible)");
 const INTERNAL: Ending = ending(19, "INTERNAL", "a defect of mrisynth: please report it");
 
-/// Every exit code. Those of the library are 10 more than its status codes.
+/// Every exit code. Those of the library are 10 more than its status codes; the others are the command's own.
 pub const ENDINGS: [Ending; 11] = [
-    ending(0, "OK", "the work is done"),
+    OK,
     ending(2, "USAGE", "the command line could not be understood"),
     INVALID_ARGUMENT,
     IO,
@@ -78,7 +81,7 @@ pub fn table() -> String {
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Runs `work`; a panic in it becomes [`Error::Internal`], so that even a defect ends with a documented exit code.
-pub fn catch_defects(work: impl FnOnce() -> Result<()>) -> Result<()> {
+pub fn catch_defects<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     panic::set_hook(Box::new(|info| {
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.to_string());
     }));
@@ -128,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_defect_with_a_message() {
-        let outcome = catch_defects(|| panic!("number {}", 7));
+        let outcome: Result<()> = catch_defects(|| panic!("number {}", 7));
         let Err(Error::Internal(message)) = outcome else { panic!("{outcome:?}") };
         assert!(message.contains("number 7"), "{message}");
         let _ = panic::take_hook();

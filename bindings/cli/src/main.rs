@@ -1,11 +1,13 @@
-//! The `mrisynth` command: arguments in, one call of the library, a report and an exit code out.
+//! The `mrisynth` command: arguments in, calls of the library, a report and an exit code out.
 
 mod arguments;
 mod exit;
 mod memory_size;
 mod model;
 mod output;
+mod prepare;
 mod report;
+mod run;
 mod synthesize;
 
 use std::process::ExitCode;
@@ -13,23 +15,26 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use arguments::{Arguments, Command, ModelCommand};
+use exit::Ending;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let json = arguments.command.wants_json();
     match exit::catch_defects(|| run(&arguments.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(ending) => ExitCode::from(ending.code),
         Err(fault) => report::failure(&fault, json),
     }
 }
 
-fn run(command: &Command) -> mrisynth::Result<()> {
+fn run(command: &Command) -> mrisynth::Result<Ending> {
+    let done = |()| exit::OK;
     match command {
+        Command::Prepare(arguments) => prepare::run(arguments),
         Command::Synthesize(arguments) => synthesize::run(arguments),
-        Command::Model { command: ModelCommand::List { json } } => model::list(*json),
-        Command::Model { command: ModelCommand::Info { model, json } } => model::info(model, *json),
+        Command::Model { command: ModelCommand::List { json } } => model::list(*json).map(done),
+        Command::Model { command: ModelCommand::Info { model, json } } => model::info(model, *json).map(done),
         Command::Model { command: ModelCommand::Verify { file, sha256 } } => {
-            model::verify(file, sha256.as_deref())
+            model::verify(file, sha256.as_deref()).map(done)
         }
     }
 }

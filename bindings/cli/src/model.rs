@@ -32,6 +32,11 @@ impl Identity {
             target: card.target.to_string(),
         }
     }
+
+    /// The model's name and version.
+    pub fn name_and_version(&self) -> (&str, &str) {
+        (&self.name, &self.version)
+    }
 }
 
 #[derive(Serialize)]

@@ -5,125 +5,172 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use mrisynth::nifti::{self, Header, VoxelType, WriteOptions};
-use mrisynth::provenance::Provenance;
-use mrisynth::{Error, Result, Volume};
-use tempfile::TempPath;
+use mrisynth::{Error, Result};
+use tempfile::{TempDir, TempPath};
 
-/// The files that a run makes: an image, and a JSON file beside it that says what the image is.
+/// What a run reads and must not replace, and what is wrong with an output that would.
+pub type Kept = (PathBuf, &'static str);
+
+/// The files that a run makes. They appear together, in their order, or not at all.
 #[derive(Debug)]
-pub struct Output {
-    image: PathBuf,
-    sidecar: PathBuf,
-    folder: PathBuf,
+pub struct Outputs {
+    places: Vec<PathBuf>,
     overwrite: bool,
 }
 
-impl Output {
-    /// Checks, before any work, that `image` can be written and that nothing that must stay would be lost: neither
-    /// the input and its JSON file, nor the model, nor, unless `overwrite`, what is already there.
+impl Outputs {
+    /// Checks, before any work, that files can be made at `places`, that they are different, and that nothing that must
+    /// stay would be lost: neither what is `kept` nor, unless `overwrite`, what is already there. Folders that are missing
+    /// are made with the files.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] or [`Error::Io`], naming the file.
-    pub fn check(image: &Path, input: &Path, model: Option<&Path>, overwrite: bool) -> Result<Self> {
-        let invalid = |message: &str| Err(Error::InvalidArgument(message.into()).in_file(image));
-        if !is_nifti_name(image) {
-            return invalid("the output's name must end in .nii or .nii.gz");
-        }
-        let sidecar = sidecar_path(image);
-        let folder = folder_of(image);
-        // Fails also where no file can be made, such as in a folder that is read-only; the file has no name.
-        tempfile::tempfile_in(&folder)
-            .map_err(|fault| Error::io(image, with_context("its folder", &fault)))?;
-        if same_place(image, input) {
-            return invalid("the output is the input");
-        }
-        if same_place(&sidecar, &sidecar_path(input)) {
-            return invalid("its JSON file would be the input's own: choose another name or folder");
-        }
-        for made in [image, &sidecar] {
-            if model.is_some_and(|model| same_place(made, model)) {
-                return invalid("it would replace the model");
+    pub fn check(places: Vec<PathBuf>, kept: &[Kept], overwrite: bool) -> Result<Self> {
+        // The last is what the user named.
+        for (index, place) in places.iter().enumerate().rev() {
+            let invalid = |message: &str| Err(Error::InvalidArgument(message.into()).in_file(place));
+            // Fails also where no file can be made, such as in a folder that is read-only; the file has no name.
+            tempfile::tempfile_in(existing_folder(place))
+                .map_err(|fault| Error::io(place, with_context("its folder", &fault)))?;
+            if let Some((_, fault)) = kept.iter().find(|(kept, _)| same_place(place, kept)) {
+                return invalid(fault);
             }
-            if made.is_dir() {
-                return Err(Error::InvalidArgument("a folder, where a file is to go".into()).in_file(made));
+            if places[..index].iter().any(|earlier| same_place(earlier, place)) {
+                return invalid("two of the results would go there");
             }
-            if !overwrite && made.symlink_metadata().is_ok() {
-                return Err(Error::io(made, already_exists()));
+            if place.is_dir() {
+                return invalid("a folder, where a file is to go");
+            }
+            if !overwrite && place.symlink_metadata().is_ok() {
+                return Err(Error::io(place, already_exists()));
             }
         }
-        Ok(Self { image: image.to_owned(), sidecar, folder, overwrite })
+        Ok(Self { places, overwrite })
     }
 
-    /// The JSON file beside the image.
-    pub fn sidecar(&self) -> &Path {
-        &self.sidecar
-    }
-
-    /// Writes both files; on any failure what was there before is there still.
+    /// A place to write the files to until all of them are whole.
     ///
     /// # Errors
-    /// [`Error::Io`] if one cannot be written, or has come to exist since the check and may not be replaced.
-    pub fn write(
-        &self,
-        volume: &Volume,
-        template: &Header,
-        voxel_type: VoxelType,
-        provenance: &Provenance,
-    ) -> Result<()> {
-        let named = |fault: io::Error| Error::io(&self.image, fault);
-        // Both are written in full, under their own names, in a folder that vanishes; then they only need to move.
-        let staging =
-            tempfile::Builder::new().prefix(".mrisynth-").tempdir_in(&self.folder).map_err(named)?;
-        let staged = |path: &Path| staging.path().join(path.file_name().unwrap_or_default());
-        let (image, sidecar) = (staged(&self.image), staged(&self.sidecar));
-        let extension = provenance.to_json()?;
-        let options = WriteOptions {
-            voxel_type,
-            description: provenance.description(),
-            extension: Some(&extension),
-            overwrite: false,
+    /// [`Error::Io`] if it cannot be made.
+    pub fn stage(&self) -> Result<Staging<'_>> {
+        let mut folders: Vec<(PathBuf, TempDir)> = Vec::new();
+        let mut files = Vec::new();
+        for (index, place) in self.places.iter().enumerate() {
+            let beside = existing_folder(place);
+            if !folders.iter().any(|(of, _)| *of == beside) {
+                let folder = tempfile::Builder::new().prefix(".mrisynth-").tempdir_in(&beside);
+                folders.push((beside.clone(), folder.map_err(|fault| Error::io(place, fault))?));
+            }
+            let folder =
+                folders.iter().find(|(of, _)| *of == beside).map_or(Path::new(""), |(_, f)| f.path());
+            // Its own folder, for two results may have the same name in different folders.
+            let folder = folder.join(index.to_string());
+            fs::create_dir(&folder).map_err(|fault| Error::io(place, fault))?;
+            files.push(folder.join(place.file_name().unwrap_or_default()));
+        }
+        Ok(Staging { outputs: self, files, _folders: folders })
+    }
+}
+
+/// Hidden folders beside the places of the results, which vanish with what is in them.
+#[derive(Debug)]
+pub struct Staging<'a> {
+    outputs: &'a Outputs,
+    files: Vec<PathBuf>,
+    _folders: Vec<(PathBuf, TempDir)>,
+}
+
+impl Staging<'_> {
+    /// Writes the result that goes to `place` by a function of the path where it is until then, under its own name.
+    ///
+    /// # Errors
+    /// Those of the function, about the file that the user asked for.
+    pub fn write(&self, place: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let mut pairs = self.files.iter().zip(&self.outputs.places);
+        let Some((staged, _)) = pairs.find(|(_, of)| *of == place) else {
+            return Err(Error::Internal("a result without a place".into()).in_file(place));
         };
-        nifti::write(&image, volume, template, &options).map_err(|fault| self.instead_of(&image, fault))?;
-        write_synced(&sidecar, provenance.to_sidecar()?.as_bytes())
-            .map_err(|fault| Error::io(&self.sidecar, fault))?;
-        self.publish(&image, &sidecar, &staging.path().join("previous"))
-    }
-
-    /// Moves the staged files to their places, the image last: where there is an image, its sidecar is there too.
-    fn publish(&self, image: &Path, sidecar: &Path, previous: &Path) -> Result<()> {
-        let replaces_sidecar = self.overwrite && self.sidecar.symlink_metadata().is_ok();
-        if replaces_sidecar {
-            fs::copy(&self.sidecar, previous).map_err(|fault| Error::io(&self.sidecar, fault))?;
-        }
-        self.move_into_place(sidecar, &self.sidecar)?;
-        self.move_into_place(image, &self.image).inspect_err(|_| {
-            // Already failing: what cannot be undone must not hide why.
-            let _ = if replaces_sidecar {
-                fs::rename(previous, &self.sidecar)
-            } else {
-                fs::remove_file(&self.sidecar)
-            };
-        })
-    }
-
-    fn move_into_place(&self, from: &Path, to: &Path) -> Result<()> {
-        let staged = TempPath::try_from_path(from).map_err(|fault| Error::io(to, fault))?;
-        let moved = if self.overwrite { staged.persist(to) } else { staged.persist_noclobber(to) };
-        moved.map_err(|fault| match fault.error.kind() {
-            io::ErrorKind::AlreadyExists => Error::io(to, already_exists()),
-            _ => Error::io(to, fault.error),
-        })
-    }
-
-    /// `fault` about the staged image as one about the image that the user asked for.
-    fn instead_of(&self, staged: &Path, fault: Error) -> Error {
-        match fault {
-            Error::Io { path, source } if path == staged => Error::io(&self.image, source),
-            Error::InFile { path, fault } if path == staged => fault.in_file(&self.image),
+        write(staged).map_err(|fault| match fault {
+            Error::Io { path, source } if path == *staged => Error::io(place, source),
+            Error::InFile { path, fault } if path == *staged => fault.in_file(place),
             other => other,
-        }
+        })
     }
+
+    /// Writes the result that goes to `place` as these bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write_bytes(&self, place: &Path, bytes: &[u8]) -> Result<()> {
+        self.write(place, |path| write_synced(path, bytes).map_err(|fault| Error::io(path, fault)))
+    }
+
+    /// Moves the files to their places, in their order; if one cannot go there, none stays.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also for a file that has come to exist since the check and may not be replaced.
+    pub fn publish(self) -> Result<()> {
+        let mut steps = Vec::new();
+        let pairs = self.files.iter().zip(&self.outputs.places);
+        for (staged, place) in pairs {
+            let moved = move_into_place(staged, place, self.outputs.overwrite, &mut steps);
+            if let Err(fault) = moved {
+                // Already failing: what cannot be undone must not hide why.
+                steps.iter().rev().for_each(Step::undo);
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was done to publish files, so that it can be undone.
+enum Step {
+    Folder(PathBuf),
+    File(PathBuf),
+    Replaced { place: PathBuf, previous: PathBuf },
+}
+
+impl Step {
+    fn undo(&self) {
+        let _ = match self {
+            Self::Folder(folder) => fs::remove_dir(folder),
+            Self::File(file) => fs::remove_file(file),
+            Self::Replaced { place, previous } => fs::rename(previous, place),
+        };
+    }
+}
+
+fn move_into_place(staged: &Path, place: &Path, overwrite: bool, steps: &mut Vec<Step>) -> Result<()> {
+    make_folders(&folder_of(place), steps).map_err(|fault| Error::io(place, fault))?;
+    let replaces = overwrite && place.symlink_metadata().is_ok();
+    let previous = staged.with_file_name("previous");
+    if replaces {
+        // A second name costs nothing; a copy does where there are no second names.
+        fs::hard_link(place, &previous)
+            .or_else(|_| fs::copy(place, &previous).map(|_| ()))
+            .map_err(|fault| Error::io(place, fault))?;
+    }
+    let file = TempPath::try_from_path(staged).map_err(|fault| Error::io(place, fault))?;
+    let moved = if overwrite { file.persist(place) } else { file.persist_noclobber(place) };
+    moved.map_err(|fault| match fault.error.kind() {
+        io::ErrorKind::AlreadyExists => Error::io(place, already_exists()),
+        _ => Error::io(place, fault.error),
+    })?;
+    let place = place.to_owned();
+    steps.push(if replaces { Step::Replaced { place, previous } } else { Step::File(place) });
+    Ok(())
+}
+
+/// Makes the folder and those above it that are missing.
+fn make_folders(folder: &Path, steps: &mut Vec<Step>) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    make_folders(&folder_of(folder), steps)?;
+    fs::create_dir(folder)?;
+    steps.push(Step::Folder(folder.to_owned()));
+    Ok(())
 }
 
 fn has_ending(path: &Path, ending: &str) -> bool {
@@ -136,18 +183,37 @@ fn without_gz(path: &Path) -> PathBuf {
 }
 
 /// True for `.nii` and `.nii.gz`.
-fn is_nifti_name(path: &Path) -> bool {
+pub fn is_nifti_name(path: &Path) -> bool {
     has_ending(&without_gz(path), "nii")
 }
 
 /// `scan.nii`, `scan.nii.gz` or `scan.hdr` to `scan.json`.
-fn sidecar_path(image: &Path) -> PathBuf {
+pub fn sidecar_path(image: &Path) -> PathBuf {
     without_gz(image).with_extension("json")
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+/// The folder that a file lies in.
+pub fn folder_of(path: &Path) -> PathBuf {
     let parent = path.parent().filter(|parent| *parent != OsStr::new(""));
     parent.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Checks that the folder that a file or folder is to go into exists.
+///
+/// # Errors
+/// [`Error::Io`], naming the file.
+pub fn require_folder_of(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    fs::metadata(&folder).map(|_| ()).map_err(|fault| Error::io(path, with_context("its folder", &fault)))
+}
+
+/// The nearest folder above `path` that exists.
+fn existing_folder(path: &Path) -> PathBuf {
+    let mut folder = folder_of(path);
+    while folder.symlink_metadata().is_err() && folder.parent().is_some() {
+        folder = folder_of(&folder);
+    }
+    folder
 }
 
 /// True if both paths lead to one place, whether or not there is a file.
@@ -158,7 +224,12 @@ fn same_place(one: &Path, other: &Path) -> bool {
         _ => return false,
     }
     let folders = (fs::canonicalize(folder_of(one)), fs::canonicalize(folder_of(other)));
-    matches!(folders, (Ok(first), Ok(second)) if first == second) && one.file_name() == other.file_name()
+    let same_folder = match folders {
+        (Ok(first), Ok(second)) => first == second,
+        (Err(_), Err(_)) => folder_of(one) == folder_of(other),
+        _ => false,
+    };
+    same_folder && one.file_name() == other.file_name()
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -204,36 +275,46 @@ mod tests {
         assert!(!same_place(&file, &folder.path().join("b.nii")));
     }
 
-    /// An output whose image cannot be moved into place, and its staged files.
-    fn blocked_output(folder: &Path, overwrite: bool) -> (Output, PathBuf, PathBuf, PathBuf) {
-        let path = |name: &str| folder.join(name);
-        fs::write(path("staged.nii"), "new").unwrap();
-        fs::write(path("staged.json"), "new").unwrap();
+    /// Publishes results with these names, of which the last cannot be moved into place.
+    fn publish_blocked(folder: &Path, names: &[&str], overwrite: bool) {
+        let places: Vec<_> = names.iter().map(|name| folder.join(name)).collect();
+        let outputs = Outputs::check(places.clone(), &[], overwrite).unwrap();
+        let staging = outputs.stage().unwrap();
+        places.iter().for_each(|place| staging.write_bytes(place, b"new").unwrap());
         // A folder cannot be replaced by a file.
-        fs::create_dir(path("out.nii")).unwrap();
-        let output = Output {
-            image: path("out.nii"),
-            sidecar: path("out.json"),
-            folder: folder.to_owned(),
-            overwrite,
-        };
-        (output, path("staged.nii"), path("staged.json"), path("previous"))
+        fs::create_dir(places.last().unwrap()).unwrap();
+        assert!(staging.publish().is_err());
+        fs::remove_dir(places.last().unwrap()).unwrap();
+    }
+
+    fn names_in(folder: &Path) -> Vec<PathBuf> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
     #[test]
-    fn a_sidecar_does_not_stay_without_its_image() {
+    fn nothing_stays_of_results_that_are_not_complete() {
         let folder = tempfile::tempdir().unwrap();
-        let (output, image, sidecar, previous) = blocked_output(folder.path(), false);
-        assert!(output.publish(&image, &sidecar, &previous).is_err());
-        assert!(!output.sidecar.exists());
+        publish_blocked(folder.path(), &["out.json", "new/folder/a.nii", "new/b.nii", "out.nii"], false);
+        assert_eq!(names_in(folder.path()), [PathBuf::new(); 0]);
     }
 
     #[test]
-    fn a_replaced_sidecar_comes_back_if_the_image_fails() {
+    fn what_was_replaced_comes_back_if_a_later_result_fails() {
         let folder = tempfile::tempdir().unwrap();
-        let (output, image, sidecar, previous) = blocked_output(folder.path(), true);
-        fs::write(&output.sidecar, "old").unwrap();
-        assert!(output.publish(&image, &sidecar, &previous).is_err());
-        assert_eq!(fs::read_to_string(&output.sidecar).unwrap(), "old");
+        let old = folder.path().join("out.json");
+        fs::write(&old, "old").unwrap();
+        publish_blocked(folder.path(), &["out.json", "out.nii"], true);
+        assert_eq!(fs::read_to_string(&old).unwrap(), "old");
+        assert_eq!(names_in(folder.path()), [old]);
+    }
+
+    #[test]
+    fn results_go_to_different_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = |names: [&str; 2]| names.map(|name| folder.path().join(name)).to_vec();
+        for names in [["a.png", "a.png"], ["a.png", "./a.png"], ["none/a.png", "none/a.png"]] {
+            assert!(matches!(Outputs::check(places(names), &[], true), Err(Error::InFile { .. })));
+        }
+        assert!(Outputs::check(places(["none/a.png", "a.png"]), &[], true).is_ok());
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mrisynth::synthesize::LogLevel;
+use mrisynth::control::LogLevel;
 use mrisynth::{Error, Result};
 use serde::Serialize;
 
@@ -15,29 +15,36 @@ use crate::exit::{self, Ending};
 const STEPS: u64 = 1000;
 
 /// An error as `--json` shows it.
-#[derive(Serialize)]
-struct Failure<'a> {
-    error: FailureBody<'a>,
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    status: &'static str,
+    exit_code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// How a run ends that fails with `fault`, and why.
+    pub fn of(fault: &Error) -> Self {
+        let Ending { code, status, .. } = exit::ending_of(fault);
+        Self { status, exit_code: *code, message: one_line(&fault.to_string()) }
+    }
 }
 
 #[derive(Serialize)]
-struct FailureBody<'a> {
-    status: &'a str,
-    exit_code: u8,
-    message: &'a str,
+struct FailureReport {
+    error: Failure,
 }
 
 /// Prints an error, and returns the exit code that goes with it.
 pub fn failure(fault: &Error, json: bool) -> ExitCode {
-    let message = one_line(&fault.to_string());
-    let Ending { code, status, .. } = exit::ending_of(fault);
-    to_stderr(&format!("mrisynth: error: {message}"));
+    let error = Failure::of(fault);
+    let code = error.exit_code;
+    to_stderr(&format!("mrisynth: error: {}", error.message));
     if json {
-        let body = FailureBody { status, exit_code: *code, message: &message };
         // The exit code tells of the failure even where standard output cannot.
-        let _ = print_json(&Failure { error: body });
+        let _ = print_json(&FailureReport { error });
     }
-    ExitCode::from(*code)
+    ExitCode::from(code)
 }
 
 /// Prints a result on standard output.

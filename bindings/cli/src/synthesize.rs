@@ -1,24 +1,31 @@
 //! `mrisynth synthesize`: one scan in, its synthetic other contrast out.
 
-use std::ops::ControlFlow;
-use std::path::Path;
 use std::time::Instant;
 
 use mrisynth::model::{Contrast, LoadOptions, Model};
-use mrisynth::nifti::{self, Image};
+use mrisynth::nifti::{self, Image, WriteOptions};
+use mrisynth::prepare::{self, Prepared};
 use mrisynth::provenance::{Provenance, SourceFile};
-use mrisynth::synthesize::{InputState, LogLevel, Options, synthesize};
-use mrisynth::{Error, Limits, Result};
+use mrisynth::synthesize::{InputState, Options, synthesize, synthesize_prepared};
+use mrisynth::{Error, Result, Volume};
 use serde::Serialize;
 
 use crate::arguments::SynthesizeArguments;
+use crate::exit::{self, Ending};
 use crate::model::Identity;
-use crate::output::Output;
-use crate::report::{Console, Verbosity, one_line, print, print_json};
+use crate::output::{Kept, Outputs, is_nifti_name, require_folder_of, sidecar_path};
+use crate::report::{Console, one_line, print, print_json};
+use crate::run::{
+    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, read_mask, read_scan, thread_count, verbosity,
+    with_control,
+};
+
+/// The part of the work that the preparation of a raw scan is.
+const PREPARATION: f32 = 0.6;
 
 /// A result as `--json` shows it.
 #[derive(Serialize)]
-struct Success {
+pub struct Success {
     synthetic: bool,
     input: String,
     output: String,
@@ -27,6 +34,10 @@ struct Success {
     target: String,
     model: Identity,
     dims: [usize; 3],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    brain_ml: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlap: Option<f64>,
     threads: usize,
     seconds: f64,
     warnings: Vec<String>,
@@ -36,79 +47,137 @@ struct Success {
 ///
 /// # Errors
 /// Any of the library's; then nothing was written.
-pub fn run(arguments: &SynthesizeArguments) -> Result<()> {
-    let start = Instant::now();
-    check_input(&arguments.input)?;
-    let output =
-        Output::check(&arguments.output, &arguments.input, arguments.model.as_deref(), arguments.force)?;
-    let console = Console::new(verbosity(arguments));
+pub fn run(arguments: &SynthesizeArguments) -> Result<Ending> {
+    let task = Task { input: arguments.input.clone(), output: arguments.output.clone() };
+    require_folder_of(&task.output)?;
+    check_input(&task.input)?;
+    let outputs = check_outputs(arguments, &task)?;
+    let console = Console::new(verbosity(&arguments.run));
     let model = load_model(arguments)?;
-    let image = nifti::read(&arguments.input, &Limits::default())?;
-    image.warnings.iter().for_each(|warning| console.log(LogLevel::Warning, warning));
-    let outcome = write_synthetic(arguments, &console, &model, &image, &output);
+    let outcome = Synthesis { arguments, model: &model, console: &console }.run(&task, &outputs);
     console.finish();
-    outcome?;
-    if arguments.json {
-        let (input, sidecar) = (&arguments.input, output.sidecar());
-        return print_json(&Success {
+    let success = outcome?;
+    if arguments.run.json {
+        print_json(&success)?;
+    } else if !arguments.run.quiet {
+        print(&one_line(&success.to_line()))?;
+    }
+    Ok(exit::OK)
+}
+
+impl Success {
+    fn to_line(&self) -> String {
+        let Self { output, target, seconds, .. } = self;
+        let (name, version) = self.model.name_and_version();
+        format!("{output}: synthetic {target} by {name} {version} in {seconds:.1} s")
+    }
+}
+
+/// The image and the JSON file beside it, which goes first: where there is an image, its sidecar is there too.
+fn check_outputs(arguments: &SynthesizeArguments, task: &Task) -> Result<Outputs> {
+    let image = &task.output;
+    if !is_nifti_name(image) {
+        let message = "the output's name must end in .nii or .nii.gz";
+        return Err(Error::InvalidArgument(message.into()).in_file(image));
+    }
+    let kept = [
+        Some((task.input.clone(), IS_INPUT)),
+        Some((sidecar_path(&task.input), IS_INPUTS_SIDECAR)),
+        arguments.preparation.mask.clone().map(|mask| (mask, IS_MASK)),
+        arguments.model.clone().map(|model| (model, "it would replace the model")),
+    ];
+    let kept: Vec<Kept> = kept.into_iter().flatten().collect();
+    Outputs::check(vec![sidecar_path(image), image.clone()], &kept, arguments.run.force)
+}
+
+/// What is the same for every scan of a run.
+struct Synthesis<'a> {
+    arguments: &'a SynthesizeArguments,
+    model: &'a Model,
+    console: &'a Console,
+}
+
+impl Synthesis<'_> {
+    /// Synthesizes from one scan, and writes the result with its origin.
+    fn run(&self, task: &Task, outputs: &Outputs) -> Result<Success> {
+        let start = Instant::now();
+        let image = read_scan(&task.input, self.console)?;
+        let prepared = if self.arguments.prepared { None } else { Some(self.prepare(task, &image)?) };
+        let synthetic =
+            self.synthesize(&image, prepared.as_ref()).map_err(|fault| self.explain(fault, task))?;
+        let provenance = self.provenance(task, prepared.as_ref())?;
+        let sidecar = sidecar_path(&task.output);
+        let staging = outputs.stage()?;
+        staging.write_bytes(&sidecar, provenance.to_sidecar()?.as_bytes())?;
+        let extension = provenance.to_json()?;
+        let options = WriteOptions {
+            voxel_type: self.arguments.dtype,
+            description: provenance.description(),
+            extension: Some(&extension),
+            overwrite: false,
+        };
+        staging.write(&task.output, |path| nifti::write(path, &synthetic, &image.header, &options))?;
+        staging.publish()?;
+        let record = prepared.as_ref().map(|prepared| &prepared.record);
+        Ok(Success {
             synthetic: true,
-            input: input.display().to_string(),
-            output: arguments.output.display().to_string(),
+            input: task.input.display().to_string(),
+            output: task.output.display().to_string(),
             sidecar: sidecar.display().to_string(),
-            source: model.card().source.to_string(),
-            target: model.card().target.to_string(),
-            model: Identity::of(&model),
+            source: self.model.card().source.to_string(),
+            target: self.model.card().target.to_string(),
+            model: Identity::of(self.model),
             dims: image.volume.dims(),
-            threads: thread_count(arguments.threads),
+            brain_ml: record.and_then(prepare::Record::brain_ml),
+            overlap: record.and_then(prepare::Record::overlap),
+            threads: thread_count(self.arguments.run.threads),
             seconds: start.elapsed().as_secs_f64(),
-            warnings: console.warnings(),
-        });
+            warnings: self.console.warnings(),
+        })
     }
-    if arguments.quiet {
-        return Ok(());
-    }
-    let (card, path) = (model.card(), arguments.output.display());
-    let seconds = start.elapsed().as_secs_f64();
-    print(&one_line(&format!(
-        "{path}: synthetic {} by {} {} in {seconds:.1} s",
-        card.target, card.name, card.version
-    )))
-}
 
-/// Synthesizes from `image` and writes the result with its origin.
-fn write_synthetic(
-    arguments: &SynthesizeArguments,
-    console: &Console,
-    model: &Model,
-    image: &Image,
-    output: &Output,
-) -> Result<()> {
-    let log = |level: LogLevel, message: &str| console.log(level, message);
-    let mut progress = |fraction: f32| {
-        console.progress(fraction);
-        ControlFlow::Continue(())
-    };
-    let mut options = Options {
-        threads: arguments.threads.into(),
-        input_state: if arguments.prepared { InputState::Prepared } else { InputState::Raw },
-        accept_implausible: arguments.accept_implausible,
-        memory_limit: arguments.memory_limit,
-        progress: Some(&mut progress),
-        log: Some(&log),
-    };
-    let provenance = Provenance::new(model, SourceFile::read(&arguments.input)?, &options);
-    let synthetic = synthesize(model, &image.volume, &image.volume.grid(), &mut options)
-        .map_err(|fault| explain(fault, arguments))?;
-    output.write(&synthetic, &image.header, arguments.dtype, &provenance)
-}
-
-/// A missing input is told before any work; what is no regular file (a pipe, a device) cannot be read twice.
-fn check_input(input: &Path) -> Result<()> {
-    let metadata = std::fs::metadata(input).map_err(|fault| Error::io(input, fault))?;
-    if metadata.is_file() {
-        return Ok(());
+    fn prepare(&self, task: &Task, image: &Image) -> Result<Prepared> {
+        let mask = self.arguments.preparation.mask.as_deref();
+        let mask = mask.map(|mask| read_mask(mask, &image.volume.grid())).transpose()?;
+        let options = prepare::Options { mask, ..self.arguments.preparation.options() };
+        let part = (0.0, PREPARATION);
+        with_control(&self.arguments.run, self.console, part, |control| {
+            mrisynth::prepare(&image.volume, &options, control)
+        })
+        .map_err(|fault| fault.in_file(&task.input))
     }
-    Err(Error::InvalidArgument("the input is not a regular file".into()).in_file(input))
+
+    fn synthesize(&self, image: &Image, prepared: Option<&Prepared>) -> Result<Volume> {
+        let (scan, grid) = (&image.volume, image.volume.grid());
+        let run = &self.arguments.run;
+        match prepared {
+            Some(prepared) => with_control(run, self.console, (PREPARATION, 1.0), |control| {
+                synthesize_prepared(self.model, prepared, &grid, control)
+            }),
+            None => with_control(run, self.console, (0.0, 1.0), |control| {
+                synthesize(self.model, scan, &grid, &Options::prepared(), control)
+            }),
+        }
+    }
+
+    fn provenance(&self, task: &Task, prepared: Option<&Prepared>) -> Result<Provenance> {
+        let input_state = if prepared.is_some() { InputState::Raw } else { InputState::Prepared };
+        let options = Options { input_state, ..Options::default() };
+        let source = SourceFile::read(&task.input)?;
+        let provenance = Provenance::new(self.model, source, &options, self.arguments.run.accept_implausible);
+        Ok(match prepared {
+            Some(prepared) => provenance.with_preparation(&prepared.record),
+            None => provenance,
+        })
+    }
+
+    /// `fault` with the file that it is about.
+    fn explain(&self, fault: Error, task: &Task) -> Error {
+        match (fault, &self.arguments.model) {
+            (fault @ Error::BadModel(_), Some(model)) => fault.in_file(model),
+            (fault, _) => fault.in_file(&task.input),
+        }
+    }
 }
 
 /// The model that the arguments name, or the embedded one.
@@ -130,30 +199,4 @@ fn other(contrast: Contrast) -> Contrast {
         Contrast::T1w => Contrast::T2w,
         Contrast::T2w => Contrast::T1w,
     }
-}
-
-/// `fault` with the file that it is about, and the option that may help.
-fn explain(fault: Error, arguments: &SynthesizeArguments) -> Error {
-    match (fault, &arguments.model) {
-        (fault @ Error::BadModel(_), Some(model)) => fault.in_file(model),
-        (Error::Unsupported(text), _) if !arguments.prepared => {
-            Error::Unsupported(format!("{text} (--prepared)")).in_file(&arguments.input)
-        }
-        (fault, _) => fault.in_file(&arguments.input),
-    }
-}
-
-fn verbosity(arguments: &SynthesizeArguments) -> Verbosity {
-    let level = match (arguments.quiet, arguments.verbose) {
-        (true, _) => LogLevel::Error,
-        (false, 0) => LogLevel::Warning,
-        (false, 1) => LogLevel::Information,
-        (false, _) => LogLevel::Debug,
-    };
-    Verbosity { level, progress: !arguments.quiet && !arguments.json }
-}
-
-/// The number of threads that the library makes of `asked`.
-fn thread_count(asked: u16) -> usize {
-    if asked == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { asked.into() }
 }

@@ -65,9 +65,15 @@ fn a_file_is_verified() {
 #[test]
 fn help_and_version_are_on_standard_output() {
     let workplace = Workplace::new();
-    for command in
-        [&["synthesize"][..], &["model"], &["model", "list"], &["model", "info"], &["model", "verify"], &[]]
-    {
+    for command in [
+        &["synthesize"][..],
+        &["prepare"],
+        &["model"],
+        &["model", "list"],
+        &["model", "info"],
+        &["model", "verify"],
+        &[],
+    ] {
         let outcome = workplace.run(command.iter().chain(&["--help"])).succeeded();
         for part in [
             "Examples:\n  mrisynth ",

@@ -172,8 +172,10 @@ fn a_disk_that_fills_up_leaves_what_was_there() {
 fn the_input_is_never_replaced() {
     let workplace = Workplace::with_scan();
     let before = workplace.bytes("scan.nii.gz");
-    for output in ["scan.nii.gz", "./scan.nii.gz", "scan.nii"] {
-        workplace.synthesize(&format!("-o {output} --to t1w --force")).failed(11, output);
+    for (output, named) in
+        [("scan.nii.gz", "scan.nii.gz"), ("./scan.nii.gz", "./scan.nii.gz"), ("scan.nii", "scan.json")]
+    {
+        workplace.synthesize(&format!("-o {output} --to t1w --force")).failed(11, named);
     }
     #[cfg(unix)]
     {
@@ -238,12 +240,33 @@ fn images_that_cannot_be_a_brain_are_bad() {
     workplace.synthesize("-o out.nii --to t1w").failed(14, "scan.nii.gz");
 }
 
+/// The phantom is no head: what is checked holds for whatever the stages find.
 #[test]
-fn raw_scans_are_unsupported_and_the_error_names_the_option() {
+fn a_raw_scan_is_prepared_and_its_origin_says_how() {
     let workplace = Workplace::with_scan();
-    let outcome = workplace.run(["synthesize", "scan.nii.gz", "-o", "out.nii", "--to", "t1w"]);
-    outcome.failed(15, "--prepared");
-    assert_eq!(workplace.files(), ["scan.nii.gz"]);
+    let run = |arguments: &str| workplace.run(arguments.split_whitespace());
+    let fixed = "synthesize scan.nii.gz --mask scan.nii.gz --no-bias --to t1w --accept-implausible";
+    let result = run(&format!("{fixed} -o out.nii.gz --json")).succeeded().json();
+    assert_eq!(workplace.files(), ["out.json", "out.nii.gz", "scan.nii.gz"]);
+    let (scan, image) = (read(&workplace.path("scan.nii.gz")), read(&workplace.path("out.nii.gz")));
+    assert_eq!(image.volume.grid(), scan.volume.grid());
+    for (synthetic, original) in image.volume.as_slice().iter().zip(scan.volume.as_slice()) {
+        assert!((0.0..=1.0).contains(synthetic) && (*original > 0.0 || *synthetic == 0.0));
+    }
+    let parameters = &workplace.json("out.json")["Parameters"];
+    assert_eq!(parameters["InputState"], "raw");
+    let preparation = &parameters["Preparation"];
+    assert_eq!(preparation["BiasCorrection"], "none");
+    assert_eq!(preparation["BrainMask"], "given");
+    assert_eq!(preparation["StandardToScanLPS"].as_array().unwrap().len(), 16);
+    assert!(preparation["Warnings"].is_array());
+    assert_eq!(preparation["BrainMillilitres"], result["brain_ml"]);
+    for option in ["--no-bias", "--bias itk", "--mask scan.nii.gz"] {
+        let outcome = workplace.synthesize(&format!("-o two.nii --to t1w {option}"));
+        assert_eq!(outcome.code(), 2, "{option}");
+    }
+    run(&format!("{fixed} -o scan.nii --force")).failed(11, "scan.json");
+    run("synthesize scan.nii.gz --mask none.nii -o two.nii --to t1w").failed(12, "none.nii");
 }
 
 #[test]

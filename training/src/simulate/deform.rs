@@ -141,7 +141,7 @@ fn random_affine(random: &mut Random) -> [[f32; 3]; 3] {
     matrix
 }
 
-fn rotation(axis: usize, angle: f32) -> [[f32; 3]; 3] {
+pub(crate) fn rotation(axis: usize, angle: f32) -> [[f32; 3]; 3] {
     let (first, second) = ((axis + 1) % 3, (axis + 2) % 3);
     let mut matrix = [[0.0; 3]; 3];
     matrix[axis][axis] = 1.0;
@@ -152,12 +152,12 @@ fn rotation(axis: usize, angle: f32) -> [[f32; 3]; 3] {
     matrix
 }
 
-fn product(a: &[[f32; 3]; 3], b: &[[f32; 3]; 3]) -> [[f32; 3]; 3] {
+pub(crate) fn product(a: &[[f32; 3]; 3], b: &[[f32; 3]; 3]) -> [[f32; 3]; 3] {
     [0, 1, 2].map(|row| [0, 1, 2].map(|column| (0..3).map(|k| a[row][k] * b[k][column]).sum()))
 }
 
 /// The inverse by the adjugate; the random affines are far from singular.
-fn inverse(m: &[[f32; 3]; 3]) -> [[f32; 3]; 3] {
+pub(crate) fn inverse(m: &[[f32; 3]; 3]) -> [[f32; 3]; 3] {
     let cofactor = |row: usize, column: usize| {
         let (r1, r2) = ((row + 1) % 3, (row + 2) % 3);
         let (c1, c2) = ((column + 1) % 3, (column + 2) % 3);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mrisynth::{Limits, Volume};
+use ndarray::ArrayView3;
 use rand::RngExt;
 
 use super::Random;
@@ -62,6 +63,25 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
+/// The voxels of a label map along the patient's axes (right, front, top), and their sizes in millimetres.
+///
+/// # Errors
+/// The fault, if the voxels are too coarse or too fine.
+pub(crate) fn in_ras_order(volume: &Volume) -> Result<(ArrayView3<'_, f32>, [f32; 3]), String> {
+    let sizes = volume.affine().voxel_sizes();
+    if let Some(size) = sizes.iter().find(|size| !VOXEL_SIZES.contains(size)) {
+        return Err(format!("voxels of {size} mm; a label map needs 0.4 to 2 mm"));
+    }
+    let axes = volume.affine().nearest_axes();
+    let mut voxels = volume.voxels().permuted_axes(axes.map(|(axis, _)| axis));
+    for (axis, (_, reversed)) in axes.into_iter().enumerate() {
+        if reversed {
+            voxels.invert_axis(ndarray::Axis(axis));
+        }
+    }
+    Ok((voxels, axes.map(|(axis, _)| sizes[axis] as f32)))
+}
+
 impl LabelMap {
     /// Reads a label map with FreeSurfer's labels.
     ///
@@ -75,24 +95,13 @@ impl LabelMap {
     }
 
     fn of_volume(volume: &Volume) -> Result<Self, String> {
-        let sizes = volume.affine().voxel_sizes();
-        if let Some(size) = sizes.iter().find(|size| !VOXEL_SIZES.contains(size)) {
-            return Err(format!("voxels of {size} mm; a label map needs 0.4 to 2 mm"));
-        }
-        let axes = volume.affine().nearest_axes();
-        let voxels = volume.voxels();
-        let mut voxels = voxels.permuted_axes(axes.map(|(axis, _)| axis));
-        for (axis, (_, reversed)) in axes.into_iter().enumerate() {
-            if reversed {
-                voxels.invert_axis(ndarray::Axis(axis));
-            }
-        }
+        let (voxels, sizes) = in_ras_order(volume)?;
         let (width, depth, height) = voxels.dim();
         // A cast takes NaN to 0 and what is too large to a label that is no tissue.
         let tissues = voxels.reversed_axes().into_iter().map(|&label| Tissue::of_label(label.round() as i32));
         let map = Self {
             dims: [width, depth, height],
-            sizes: axes.map(|(axis, _)| sizes[axis] as f32),
+            sizes,
             tissues: tissues.map(|tissue| tissue.unwrap_or(Tissue::Background)).collect(),
         };
         map.check_brain()?;

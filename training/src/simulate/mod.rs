@@ -4,16 +4,16 @@
 
 mod anatomy;
 mod appearance;
-mod deform;
+pub(crate) mod deform;
 mod degrade;
-mod distance;
-mod example;
-mod field;
-mod labels;
+pub(crate) mod distance;
+pub(crate) mod example;
+pub(crate) mod field;
+pub(crate) mod labels;
 mod lesions;
 mod phantom;
 mod signal;
-mod tissue;
+pub(crate) mod tissue;
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ use field::{Field, index};
 use labels::LabelMap;
 
 /// The generator of all random numbers; its state is the seed and its stream the subject.
-type Random = Pcg64;
+pub(crate) type Random = Pcg64;
 
 /// Background voxels around the brain in a stored subject.
 const STORED_MARGIN: usize = 4;

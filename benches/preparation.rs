@@ -1,0 +1,56 @@
+//! How long the stages of the preparation of a raw scan take, on phantoms.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use mrisynth::prepare::bias::{self, BiasOptions};
+use mrisynth::{Affine, Volume, Watch};
+use ndarray::Array3;
+
+/// A head of three shells under a smooth field, and its surroundings of 0.
+fn phantom(dims: [usize; 3]) -> (Volume, Array3<bool>) {
+    let fraction = |index: usize, axis: usize| 2.0 * index as f64 / (dims[axis] - 1) as f64 - 1.0;
+    let value = |(i, j, k)| {
+        let [x, y, z] = [fraction(i, 0), fraction(j, 1), fraction(k, 2)];
+        let texture = ((7 * i + 13 * j + 17 * k) % 11) as f64 - 5.0;
+        let tissue = match x * x + y * y + z * z {
+            r if r < 0.3 => 120.0,
+            r if r < 0.6 => 80.0,
+            r if r < 0.9 => 40.0,
+            _ => return 0.0,
+        };
+        ((tissue + texture) * (1.0 + 0.15 * x - 0.1 * y + 0.25 * z * z)) as f32
+    };
+    let voxels = Array3::from_shape_fn((dims[0], dims[1], dims[2]), value);
+    let mask = voxels.mapv(|value| value > 0.0);
+    (Volume::new(voxels, Affine::from_sizes([1.8, 1.8, 3.0], [0.0; 3]).unwrap()).unwrap(), mask)
+}
+
+fn bias_correction(criterion: &mut Criterion) {
+    let (scan, mask) = phantom([128, 128, 40]);
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        for (name, options) in [("default", BiasOptions::default()), ("ITK", BiasOptions::itk_compatible(4))]
+        {
+            // Not one level ends early, so that the work is the same whatever converges.
+            let options = BiasOptions { threshold: 0.0, ..options };
+            criterion.bench_function(&format!("N4 ({name}), 128x128x40, {threads} threads"), |bencher| {
+                bencher.iter(|| {
+                    pool.install(|| {
+                        let watch = Watch::default();
+                        let field = bias::estimate(black_box(&scan), &mask, &options, &watch).unwrap();
+                        field.on_scan(&watch).unwrap()
+                    })
+                });
+            });
+        }
+    }
+}
+
+criterion_group! {
+    name = stages;
+    config = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1));
+    targets = bias_correction
+}
+criterion_main!(stages);
