@@ -29,7 +29,7 @@ use search::{Problem, Shifts, Stage};
 const VOXEL: f64 = 2.0;
 /// How far beyond the template's brain a scan is compared with it, in millimetres, at the coarse, middle and fine scale:
 /// so far that the brain's edge counts as much as what is inside.
-const REACH: [f64; 3] = [20.0; 3];
+const REACH: [f64; 3] = [30.0; 3];
 /// The same for two scans of one head: at first its outline leads, in the end only the brain and what touches it.
 const RIGID_REACH: [f64; 3] = [30.0, 15.0, 5.0];
 /// The points and the smoothness, in millimetres, by which the fit of a result is told.
@@ -166,3 +166,6 @@ impl Mass {
         Self { middle, volume: total * x * y * z }
     }
 }
+
+#[cfg(test)]
+mod tests;
