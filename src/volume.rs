@@ -71,9 +71,10 @@ impl Affine {
         ])
     }
 
-    /// The axis-aligned RAS grid of 1 mm whose voxel (0, 0, 0) lies at `origin`.
-    pub(crate) fn millimetres_from(origin: [f64; 3]) -> Self {
-        Self(DAffine3::from_translation(DVec3::from_array(origin)))
+    /// The axis-aligned grid of 1 mm, i to the left, j to the front, k to the top, whose voxel (0, 0, 0) lies at `origin`.
+    pub(crate) fn left_anterior_superior(origin: [f64; 3]) -> Self {
+        let matrix3 = DMat3::from_diagonal(DVec3::new(-1.0, 1.0, 1.0));
+        Self(DAffine3 { matrix3, translation: DVec3::from_array(origin) })
     }
 
     /// The rows of the 4x4 matrix to RAS+ millimetres.

@@ -619,6 +619,7 @@ fn another_reader_agrees_with_what_is_written() {
     assert_eq!((object.header().qform_code, object.header().sform_code), (1, 1));
     assert_eq!(object.header().srow_y, [-1.1, 0.0, 0.0, 30.0]);
     assert!(object.header().descrip.starts_with(b"made here\0"));
+    assert_eq!(nifti::description(&path).unwrap(), "made here");
     let extension = object.extensions().iter().next().unwrap();
     assert_eq!(extension.code(), 6);
     assert!(extension.data().starts_with(b"{\"made\": \"here\"}\0"));

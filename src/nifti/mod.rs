@@ -8,5 +8,5 @@ mod read;
 mod write;
 
 pub use header::Header;
-pub use read::{Image, read};
+pub use read::{Image, description, read};
 pub use write::{VoxelType, WriteOptions, write};

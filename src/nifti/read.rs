@@ -60,6 +60,16 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Image> {
         .map_err(|fault| fault.in_file(&voxel_path))
 }
 
+/// The free text in a file's header, without reading its voxels. Of a pair, `path` is the `.hdr`.
+///
+/// # Errors
+/// Those of [`read`] that concern the header.
+pub fn description(path: &Path) -> Result<String> {
+    let mut source = Source::open(path)?;
+    let parsed = read_header(&mut source, &Limits::default()).map_err(|fault| fault.in_file(path))?;
+    Ok(parsed.header.description().to_owned())
+}
+
 /// The file that holds the voxels.
 fn voxel_path(path: &Path, pair: Option<&PairName>, single_file: bool) -> Result<PathBuf> {
     let fault = |message: &str| Err(Error::BadImage(message.into()).in_file(path));

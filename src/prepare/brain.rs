@@ -3,25 +3,12 @@
 use ndarray::{Array3, ArrayView3};
 
 use super::morphology;
+pub use super::morphology::bounding_box;
 
 /// The brain of a brain-extracted scan: every voxel that is not zero, and the zeros that it encloses (a ventricle that
 /// some tool has blanked), found by a flood of the background from the volume's faces through voxel faces.
 pub fn mask(voxels: ArrayView3<'_, f32>) -> Array3<bool> {
     morphology::with_holes_filled(&voxels.mapv(|value| value != 0.0))
-}
-
-/// The smallest box that holds every `true`: first and last index along each axis; none if there is no `true`.
-pub fn bounding_box(mask: &Array3<bool>) -> Option<([usize; 3], [usize; 3])> {
-    let mut bounds: Option<([usize; 3], [usize; 3])> = None;
-    for ((i, j, k), _) in mask.indexed_iter().filter(|(_, inside)| **inside) {
-        let index = [i, j, k];
-        let (low, high) = bounds.get_or_insert((index, index));
-        for axis in 0..3 {
-            low[axis] = low[axis].min(index[axis]);
-            high[axis] = high[axis].max(index[axis]);
-        }
-    }
-    bounds
 }
 
 #[cfg(test)]
@@ -38,7 +25,5 @@ mod tests {
         let count = brain.iter().filter(|inside| **inside).count();
         assert_eq!(count, 5 * 5 * 7 - 3);
         assert!(brain[[3, 4, 4]] && !brain[[2, 3, 2]] && !brain[[0, 0, 0]]);
-        assert_eq!(bounding_box(&brain), Some(([1, 2, 1], [5, 6, 7])));
-        assert_eq!(bounding_box(&Array3::from_elem((2, 2, 2), false)), None);
     }
 }

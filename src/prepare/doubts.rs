@@ -4,9 +4,9 @@
 use ndarray::Array3;
 
 use super::extract::Extraction;
-use super::register::{Registration, template};
+use super::register::Registration;
+use crate::plausible;
 use crate::volume::Volume;
-use crate::{Result, plausible};
 
 /// How much larger or smaller along an axis than MNI152 a head can be; MNI152's is larger than most.
 const SCALE_RANGE: std::ops::RangeInclusive<f64> = 0.6..=1.4;
@@ -42,15 +42,12 @@ pub fn of_brain(scan: &Volume, brain: &Array3<bool>) -> Vec<String> {
 }
 
 /// Warnings and reasons to refuse, in this order.
-///
-/// # Errors
-/// A defect of the template.
-pub fn of_registration(scan: &Volume, registration: &Registration) -> Result<(Vec<String>, Vec<String>)> {
+pub fn of_registration(scan: &Volume, registration: &Registration) -> (Vec<String>, Vec<String>) {
     let (mut warnings, mut refusals) = (Vec::new(), Vec::new());
-    for (axis, scale) in ["right to left", "back to front", "bottom to top"].iter().zip(scales(registration))
+    for (axis, scale) in ["right to left", "back to front", "bottom to top"].iter().zip(registration.stretch)
     {
         if !SCALE_RANGE.contains(&scale) {
-            refusals.push(format!("the brain would be {scale:.2} times as long as MNI152's from {axis}"));
+            refusals.push(format!("the brain would be {scale:.2} times as long as MNI152's, from {axis}"));
         }
     }
     if let Some(orientation) = &registration.better_orientation {
@@ -59,14 +56,14 @@ pub fn of_registration(scan: &Volume, registration: &Registration) -> Result<(Ve
     let overlap = registration.overlap;
     let text = format!("the brain and that of MNI152 overlap with a Dice of {overlap:.2} only");
     sort(overlap < LEAST_OVERLAP.1, overlap < LEAST_OVERLAP.0, text, &mut warnings, &mut refusals);
-    let outside = share_out_of_view(scan, registration)?;
+    let outside = 1.0 - registration.in_view;
     let text = format!("the field of view leaves out {:.0} % of the brain", 100.0 * outside);
     sort(outside > OUT_OF_VIEW.0, outside > OUT_OF_VIEW.1, text, &mut warnings, &mut refusals);
     let thickest = scan.affine().voxel_sizes().into_iter().fold(0.0, f64::max);
     if thickest > THICK_SLICES.0 {
         warnings.push(format!("voxels of {thickest:.1} mm: what is smaller may be missing"));
     }
-    Ok((warnings, refusals))
+    (warnings, refusals)
 }
 
 fn sort(warn: bool, refuse: bool, text: String, warnings: &mut Vec<String>, refusals: &mut Vec<String>) {
@@ -75,25 +72,4 @@ fn sort(warn: bool, refuse: bool, text: String, warnings: &mut Vec<String>, refu
     } else if warn {
         warnings.push(text);
     }
-}
-
-/// How long a millimetre of MNI152 along each axis is in the scan.
-fn scales(registration: &Registration) -> [f64; 3] {
-    let rows = registration.transform.rows();
-    [0, 1, 2].map(|column| (0..3).map(|row| rows[row][column].powi(2)).sum::<f64>().sqrt())
-}
-
-/// The share of the template's brain that lies outside of the scan.
-fn share_out_of_view(scan: &Volume, registration: &Registration) -> Result<f64> {
-    let (grid, brain) = (template::standard_grid(), template::brain_mask()?);
-    let to_scan = grid.affine.then(&registration.transform)?.to_indices_of(scan.affine());
-    let dims = scan.dims();
-    let (mut inside, mut outside) = (0_u64, 0_u64);
-    // Every fourth voxel along each axis is plenty for a share.
-    for ((i, j, k), _) in brain.indexed_iter().filter(|((i, j, k), brain)| **brain && (i | j | k) % 4 == 0) {
-        let index = to_scan.apply([i as f64, j as f64, k as f64]);
-        let in_view = (0..3).all(|axis| (-0.5..=dims[axis] as f64 - 0.5).contains(&index[axis]));
-        *(if in_view { &mut inside } else { &mut outside }) += 1;
-    }
-    Ok(outside as f64 / (inside + outside).max(1) as f64)
 }

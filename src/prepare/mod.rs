@@ -167,7 +167,7 @@ pub(crate) fn run(
     let registered = register::to_template(&corrected, &mask, &stage(part::REGISTRATION));
     let registration = in_stage("registration", registered)?;
     record.registration(&registration)?;
-    let (warnings, refusals) = doubts::of_registration(scan, &registration)?;
+    let (warnings, refusals) = doubts::of_registration(scan, &registration);
     record.warn(in_stage("registration", adviser.refuse_or_warn(refusals))?);
     warnings.iter().for_each(|warning| adviser.log(LogLevel::Warning, warning));
     record.warn(warnings);

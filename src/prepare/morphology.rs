@@ -1,92 +1,127 @@
-//! Binary masks: connected components and holes.
+//! Binary masks: bounding boxes, connected components, holes, agreement.
 
-use ndarray::Array3;
+use ndarray::{Array3, s};
 
 use crate::volume::in_memory_order;
 
-/// Calls `visit` with the up to six neighbours of a voxel through its faces.
-fn for_each_neighbour(
-    (ni, nj, nk): (usize, usize, usize),
-    (i, j, k): (usize, usize, usize),
-    mut visit: impl FnMut((usize, usize, usize)),
-) {
-    // What wraps around below 0 is not below the length either.
-    let below = [(i.wrapping_sub(1), j, k), (i, j.wrapping_sub(1), k), (i, j, k.wrapping_sub(1))];
-    let above = [(i + 1, j, k), (i, j + 1, k), (i, j, k + 1)];
-    for (i, j, k) in below.into_iter().chain(above) {
-        if i < ni && j < nj && k < nk {
-            visit((i, j, k));
-        }
-    }
+/// The part of a mask around its `true` voxels with one layer of `false` on every side, so that no voxel inside has a
+/// neighbour outside.
+struct Padded {
+    /// The first index of the mask that the box holds, after its layer.
+    low: [usize; 3],
+    /// Voxels of the box, layers included.
+    dims: [usize; 3],
+    /// i fastest.
+    cells: Vec<bool>,
 }
 
-/// The mask and the holes that it encloses: what a flood from the volume's faces through voxel faces cannot reach.
-pub fn with_holes_filled(mask: &Array3<bool>) -> Array3<bool> {
-    let (ni, nj, nk) = mask.dim();
-    let mut filled = in_memory_order((ni, nj, nk), true);
-    let mut queue = Vec::new();
-    let reach = |filled: &mut Array3<bool>, queue: &mut Vec<_>, index: (usize, usize, usize)| {
-        if filled[index] && !mask[index] {
-            filled[index] = false;
-            queue.push(index);
-        }
-    };
-    for k in 0..nk {
-        for j in 0..nj {
-            let on_face = k == 0 || k == nk - 1 || j == 0 || j == nj - 1;
-            let step = if on_face { 1 } else { (ni - 1).max(1) };
-            for i in (0..ni).step_by(step) {
-                reach(&mut filled, &mut queue, (i, j, k));
+impl Padded {
+    /// None for an empty mask.
+    fn of(mask: &Array3<bool>) -> Option<Self> {
+        let (low, high) = bounding_box(mask)?;
+        let dims = [0, 1, 2].map(|axis| high[axis] - low[axis] + 3);
+        let mut padded = Self { low, dims, cells: vec![false; dims.iter().product()] };
+        padded.for_each_voxel(|cell, index| *cell = mask[index]);
+        Some(padded)
+    }
+
+    /// Visits every voxel but those of the layers, with its index in the mask.
+    fn for_each_voxel(&mut self, mut visit: impl FnMut(&mut bool, [usize; 3])) {
+        let [ni, nj, nk] = self.dims;
+        for k in 1..nk - 1 {
+            for j in 1..nj - 1 {
+                let row = (k * nj + j) * ni;
+                for (cell, i) in self.cells[row + 1..row + ni - 1].iter_mut().zip(0..) {
+                    visit(cell, [self.low[0] + i, self.low[1] + j - 1, self.low[2] + k - 1]);
+                }
             }
         }
     }
-    while let Some(index) = queue.pop() {
-        for_each_neighbour((ni, nj, nk), index, |neighbour| reach(&mut filled, &mut queue, neighbour));
+
+    /// The places in `cells` that share a face with one.
+    fn neighbours(&self, at: usize) -> [Option<usize>; 6] {
+        let [i, j, k] = [1, self.dims[0], self.dims[0] * self.dims[1]];
+        let last = self.cells.len();
+        let up = |step: usize| Some(at + step).filter(|&next| next < last);
+        [at.checked_sub(i), at.checked_sub(j), at.checked_sub(k), up(i), up(j), up(k)]
     }
+
+    /// All places that hang together with `start` among those for which `open` holds, in the order of their visit.
+    /// Each is closed when it is visited.
+    fn flood(&self, open: &mut [bool], start: usize) -> Vec<usize> {
+        let mut reached = vec![start];
+        open[start] = false;
+        let mut next = 0;
+        while let Some(&at) = reached.get(next) {
+            next += 1;
+            for neighbour in self.neighbours(at).into_iter().flatten() {
+                if open[neighbour] {
+                    open[neighbour] = false;
+                    reached.push(neighbour);
+                }
+            }
+        }
+        reached
+    }
+}
+
+/// The smallest box that holds every `true`: first and last index along each axis; none if there is no `true`.
+pub fn bounding_box(mask: &Array3<bool>) -> Option<([usize; 3], [usize; 3])> {
+    let (ni, nj, nk) = mask.dim();
+    let mut low = [ni, nj, nk];
+    let mut high = [0; 3];
+    for k in 0..nk {
+        for j in 0..nj {
+            let row = mask.slice(s![.., j, k]);
+            let Some(first) = row.iter().position(|&inside| inside) else { continue };
+            let last = row.iter().rposition(|&inside| inside).unwrap_or(first);
+            for (axis, (from, to)) in [(first, last), (j, j), (k, k)].into_iter().enumerate() {
+                low[axis] = low[axis].min(from);
+                high[axis] = high[axis].max(to);
+            }
+        }
+    }
+    (low[0] < ni).then_some((low, high))
+}
+
+/// The mask and the holes that it encloses: what a flood from outside through voxel faces cannot reach.
+pub fn with_holes_filled(mask: &Array3<bool>) -> Array3<bool> {
+    let mut filled = in_memory_order(mask.dim(), false);
+    let Some(mut padded) = Padded::of(mask) else {
+        return filled;
+    };
+    let mut outside: Vec<bool> = padded.cells.iter().map(|inside| !inside).collect();
+    padded.flood(&mut outside, 0);
+    // What is still open was not reached.
+    for (cell, hole) in padded.cells.iter_mut().zip(outside) {
+        *cell |= hole;
+    }
+    padded.for_each_voxel(|cell, index| filled[index] = *cell);
     filled
 }
 
 /// The largest part of the mask that hangs together through voxel faces; of equals, the first in memory.
 pub fn largest_component(mask: &Array3<bool>) -> Array3<bool> {
-    let dims = mask.dim();
-    let mut left = mask.clone();
+    let mut kept = in_memory_order(mask.dim(), false);
+    let Some(mut padded) = Padded::of(mask) else {
+        return kept;
+    };
+    let mut left = padded.cells.clone();
     let mut largest = Vec::new();
-    let (ni, nj, nk) = dims;
-    for k in 0..nk {
-        for j in 0..nj {
-            for i in 0..ni {
-                if left[(i, j, k)] {
-                    let component = take_component(&mut left, (i, j, k));
-                    if component.len() > largest.len() {
-                        largest = component;
-                    }
-                }
+    for start in 0..left.len() {
+        if left[start] {
+            let component = padded.flood(&mut left, start);
+            if component.len() > largest.len() {
+                largest = component;
             }
         }
     }
-    let mut kept = in_memory_order(dims, false);
-    for index in largest {
-        kept[index] = true;
+    padded.cells.fill(false);
+    for at in largest {
+        padded.cells[at] = true;
     }
+    padded.for_each_voxel(|cell, index| kept[index] = *cell);
     kept
-}
-
-/// Removes from `left` all that hangs together with `start`, and returns it.
-fn take_component(left: &mut Array3<bool>, start: (usize, usize, usize)) -> Vec<(usize, usize, usize)> {
-    let dims = left.dim();
-    left[start] = false;
-    let mut component = vec![start];
-    let mut next = 0;
-    while let Some(&index) = component.get(next) {
-        next += 1;
-        for_each_neighbour(dims, index, |neighbour| {
-            if left[neighbour] {
-                left[neighbour] = false;
-                component.push(neighbour);
-            }
-        });
-    }
-    component
 }
 
 /// Twice the common voxels over the sum of both masks' (Dice 1945); 1 for two empty masks.
@@ -102,7 +137,6 @@ pub fn dice(a: &Array3<bool>, b: &Array3<bool>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::s;
 
     #[test]
     fn enclosed_holes_are_filled_and_open_ones_are_not() {
@@ -113,6 +147,8 @@ mod tests {
         let filled = with_holes_filled(&mask);
         assert_eq!(filled.iter().filter(|inside| **inside).count(), 5 * 5 * 7 - 3);
         assert!(filled[[3, 4, 4]] && !filled[[2, 3, 2]] && !filled[[0, 0, 0]]);
+        assert_eq!(bounding_box(&mask), Some(([1, 2, 1], [5, 6, 7])));
+        assert_eq!(bounding_box(&in_memory_order((2, 2, 2), false)), None);
     }
 
     #[test]
@@ -134,6 +170,16 @@ mod tests {
         assert_eq!(largest.iter().filter(|inside| **inside).count(), 27);
         assert!(largest[[2, 2, 2]] && !largest[[3, 3, 2]]);
         assert!(largest_component(&in_memory_order((2, 2, 2), false)).iter().all(|inside| !inside));
+    }
+
+    #[test]
+    fn holes_at_the_faces_are_open() {
+        let mut mask = in_memory_order((5, 5, 3), true);
+        mask[[2, 2, 0]] = false;
+        mask[[2, 2, 1]] = false;
+        assert_eq!(with_holes_filled(&mask), mask);
+        mask[[2, 2, 0]] = true;
+        assert!(with_holes_filled(&mask).iter().all(|inside| *inside));
     }
 
     #[test]

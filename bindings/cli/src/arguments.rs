@@ -24,15 +24,17 @@ Examples:
 
 const SYNTHESIZE_EXAMPLES: &str = "\
 Examples:
-  mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w
+  mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w --qc subject.png
   mrisynth synthesize t1.nii -o t2.nii --to t2w --prepared --dtype int16 --threads 4
-  mrisynth synthesize t2.nii.gz -o t1.nii.gz --to t1w --model own.onnx --json";
+  mrisynth synthesize t2.nii.gz -o t1.nii.gz --to t1w --model own.onnx --json
+  mrisynth synthesize dataset -o dataset/derivatives/mrisynth --to t1w";
 
 const PREPARE_EXAMPLES: &str = "\
 Examples:
-  mrisynth prepare subject_T2w.nii.gz -o prepared
+  mrisynth prepare subject_T2w.nii.gz -o prepared --qc prepared.png
   mrisynth prepare subject_T1w.nii.gz -o prepared --mask brain.nii.gz --no-bias
-  mrisynth prepare subject_T1w.nii.gz -o corrected --bias itk --bias-only";
+  mrisynth prepare subject_T1w.nii.gz -o corrected --bias itk --bias-only
+  mrisynth prepare dataset -o prepared";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -99,7 +101,10 @@ pub struct RunArguments {
     /// Replace files that exist
     #[arg(long)]
     pub force: bool,
-    /// Print one JSON object, also for an error
+    /// In a batch: leave out scans whose results exist
+    #[arg(long, conflicts_with = "force")]
+    pub skip_existing: bool,
+    /// Print JSON, also for an error: one object, or for a batch an array with one for each scan
     #[arg(long)]
     pub json: bool,
     /// Warn where a scan that does not look like what it should be would be refused
@@ -128,6 +133,9 @@ pub struct PreparationArguments {
     /// The brain on the scan's grid (not 0: brain), instead of finding it
     #[arg(long, value_name = "FILE")]
     pub mask: Option<PathBuf>,
+    /// Draw a contact sheet for a look at each step; in a batch a folder for them
+    #[arg(long, value_name = "FILE.png")]
+    pub qc: Option<PathBuf>,
 }
 
 impl PreparationArguments {
@@ -140,7 +148,7 @@ impl PreparationArguments {
 
 #[derive(Debug, Args)]
 pub struct PrepareArguments {
-    /// The raw scan: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or .img)
+    /// The raw scan: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or .img); or a folder of scans or BIDS dataset
     pub input: PathBuf,
     /// The folder for the results; made if it is missing
     #[arg(short, long, value_name = "DIR")]
@@ -148,7 +156,7 @@ pub struct PrepareArguments {
     #[command(flatten)]
     pub preparation: PreparationArguments,
     /// Correct the bias field and do nothing else
-    #[arg(long, conflicts_with_all = ["no_bias", "mask", "whole_head", "scaling"])]
+    #[arg(long, conflicts_with_all = ["no_bias", "mask", "qc", "whole_head", "scaling"])]
     pub bias_only: bool,
     /// Keep all of the head in the standard image, not only the brain
     #[arg(long)]
@@ -170,9 +178,9 @@ impl PrepareArguments {
 
 #[derive(Debug, Args)]
 pub struct SynthesizeArguments {
-    /// The scan: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or .img)
+    /// The scan: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or .img); or a folder of scans or BIDS dataset
     pub input: PathBuf,
-    /// Where to write the synthetic image (.nii or .nii.gz), its .json beside it
+    /// Where to write the synthetic image (.nii or .nii.gz), its .json beside it; or a folder for both
     #[arg(short, long)]
     pub output: PathBuf,
     /// The contrast to synthesize

@@ -24,6 +24,9 @@ const fn ending(code: u8, status: &'static str, meaning: &'static str) -> Ending
 
 /// All is well.
 pub const OK: Ending = ending(0, "OK", "the work is done");
+/// A batch went on after faults.
+pub const SOME_FAILED: Ending =
+    ending(3, "SOME_FAILED", "some scans of a batch failed: the table says which and why");
 
 const INVALID_ARGUMENT: Ending =
     ending(11, "INVALID_ARGUMENT", "an argument is out of range or contradicts another");
@@ -38,9 +41,10 @@ const REFUSED: Ending = ending(18, "REFUSED", "not what the model was made for (
 const INTERNAL: Ending = ending(19, "INTERNAL", "a defect of mrisynth: please report it");
 
 /// Every exit code. Those of the library are 10 more than its status codes; the others are the command's own.
-pub const ENDINGS: [Ending; 11] = [
+pub const ENDINGS: [Ending; 12] = [
     OK,
     ending(2, "USAGE", "the command line could not be understood"),
+    SOME_FAILED,
     INVALID_ARGUMENT,
     IO,
     BAD_MODEL,

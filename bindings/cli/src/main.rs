@@ -1,13 +1,17 @@
 //! The `mrisynth` command: arguments in, calls of the library, a report and an exit code out.
 
 mod arguments;
+mod batch;
+mod dataset;
 mod exit;
 mod memory_size;
 mod model;
+mod names;
 mod output;
 mod prepare;
 mod report;
 mod run;
+mod sheet;
 mod synthesize;
 
 use std::process::ExitCode;

@@ -193,7 +193,7 @@ pub fn sidecar_path(image: &Path) -> PathBuf {
 }
 
 /// The folder that a file lies in.
-pub fn folder_of(path: &Path) -> PathBuf {
+fn folder_of(path: &Path) -> PathBuf {
     let parent = path.parent().filter(|parent| *parent != OsStr::new(""));
     parent.unwrap_or(Path::new(".")).to_owned()
 }

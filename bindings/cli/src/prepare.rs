@@ -3,21 +3,26 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use mrisynth::model::Contrast;
 use mrisynth::nifti::{self, Header, Image, VoxelType, WriteOptions};
-use mrisynth::prepare::{BiasCorrection, Record, correct_as_itk};
+use mrisynth::prepare::{BiasCorrection, Prepared, Record, correct_as_itk};
 use mrisynth::provenance::SourceFile;
 use mrisynth::{Error, Result, Transform, Volume, prepare};
 use ndarray::Array3;
 use serde::Serialize;
 
 use crate::arguments::PrepareArguments;
+use crate::batch::{self, Item, Plan};
+use crate::dataset::{Dataset, IS_SYNTHETIC, is_synthetic};
 use crate::exit::{self, Ending};
-use crate::output::{Kept, Outputs, Staging, require_folder_of, sidecar_path};
+use crate::names::ScanName;
+use crate::output::{Kept, Outputs, Staging, sidecar_path};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
-    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, read_mask, read_scan, thread_count, verbosity,
-    with_control,
+    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, read_mask, read_scan,
+    thread_count, verbosity, with_control,
 };
+use crate::sheet::{self, Subject};
 
 const CORRECTED: &str = "corrected.nii.gz";
 const BIAS: &str = "bias.nii.gz";
@@ -36,6 +41,8 @@ pub struct Success {
     input: String,
     output: String,
     files: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qc: Option<String>,
     brain_ml: Option<f64>,
     overlap: Option<f64>,
     dims: [usize; 3],
@@ -62,8 +69,15 @@ pub fn run(arguments: &PrepareArguments) -> Result<Ending> {
     if arguments.bias_only && arguments.preparation.bias != BiasCorrection::Itk {
         return Err(Error::InvalidArgument("--bias-only needs --bias itk".into()));
     }
-    require_folder_of(&arguments.output)?;
-    let task = Task { input: arguments.input.clone(), output: arguments.output.clone() };
+    if arguments.input.is_dir() {
+        return run_batch(arguments);
+    }
+    let task = Task {
+        input: arguments.input.clone(),
+        output: arguments.output.clone(),
+        sheet: arguments.preparation.qc.clone(),
+    };
+    check_single(&task, &arguments.run)?;
     let console = Console::new(verbosity(&arguments.run));
     let outcome = prepare_scan(arguments, &task, &console);
     console.finish();
@@ -74,6 +88,29 @@ pub fn run(arguments: &PrepareArguments) -> Result<Ending> {
         print(&one_line(&success.to_line()))?;
     }
     Ok(exit::OK)
+}
+
+/// Prepares every scan of a folder, each into a folder of its own name.
+fn run_batch(arguments: &PrepareArguments) -> Result<Ending> {
+    let (folder, output, options) = (&arguments.input, &arguments.output, &arguments.preparation);
+    batch::check_arguments(output, options.mask.as_deref(), options.qc.as_deref())?;
+    let dataset = Dataset::find(folder, &[Contrast::T1w, Contrast::T2w])?;
+    let item = |scan: PathBuf| {
+        let input = folder.join(&scan);
+        let stem = ScanName::of(&scan).map_or_else(|| name_of(&scan), |name| name.stem);
+        let results = output.join(scan.with_file_name(&stem));
+        let last = results.join(if arguments.bias_only { CORRECTED } else { RECORD });
+        let plan = if is_synthetic(&input) {
+            Plan::Skip(IS_SYNTHETIC.into())
+        } else {
+            let sheet = options.qc.as_deref().map(|folder| batch::sheet_in(folder, &stem));
+            Plan::of(Task { input, output: results, sheet }, &last, &arguments.run)
+        };
+        Item { name: scan, plan }
+    };
+    let mut items: Vec<_> = dataset.scans.iter().cloned().map(item).collect();
+    batch::refuse_collisions(&mut items, |task| task.output.clone());
+    batch::run(items, &arguments.run, |task, console| prepare_scan(arguments, task, console))
 }
 
 impl Success {
@@ -106,6 +143,7 @@ pub fn prepare_scan(arguments: &PrepareArguments, task: &Task, console: &Console
         input: task.input.display().to_string(),
         output: task.output.display().to_string(),
         files: names.iter().map(ToString::to_string).collect(),
+        qc: task.sheet.as_ref().map(|sheet| sheet.display().to_string()),
         brain_ml: record.as_ref().and_then(Record::brain_ml),
         overlap: record.as_ref().and_then(Record::overlap),
         dims: image.volume.dims(),
@@ -117,7 +155,7 @@ pub fn prepare_scan(arguments: &PrepareArguments, task: &Task, console: &Console
 
 /// Where the results go.
 fn places(task: &Task, names: &[&str]) -> Vec<PathBuf> {
-    names.iter().map(|name| task.output.join(name)).collect()
+    task.sheet.iter().cloned().chain(names.iter().map(|name| task.output.join(name))).collect()
 }
 
 fn kept(arguments: &PrepareArguments, task: &Task) -> Vec<Kept> {
@@ -164,8 +202,21 @@ impl Results<'_> {
         self.write_image(&staging, STANDARD, &prepared.standard, &header, voxel_type, description)?;
         self.write_text(&staging, TRANSFORM, &itk_transform(&prepared.standard_to_scan))?;
         self.write_text(&staging, RECORD, &self.record_file(&prepared.record)?)?;
+        if let Some(sheet) = &self.task.sheet {
+            staging.write_bytes(sheet, &self.sheet(&prepared)?)?;
+        }
         staging.publish()?;
         Ok(prepared.record)
+    }
+
+    fn sheet(&self, prepared: &Prepared) -> Result<Vec<u8>> {
+        sheet::draw(&Subject {
+            name: &name_of(&self.task.input),
+            scan: &self.image.volume,
+            prepared: Some(prepared),
+            synthetic: None,
+            warnings: &self.console.warnings(),
+        })
     }
 
     fn write_pair(&self, staging: &Staging<'_>, corrected: &Volume, bias: &Volume) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What the user sees: results on standard output, everything else on standard error, and never a panic for it.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,9 +18,9 @@ const STEPS: u64 = 1000;
 /// An error as `--json` shows it.
 #[derive(Debug, Serialize)]
 pub struct Failure {
-    status: &'static str,
+    pub status: &'static str,
     exit_code: u8,
-    message: String,
+    pub message: String,
 }
 
 impl Failure {
@@ -94,6 +95,11 @@ pub struct Verbosity {
 pub struct Console {
     level: LogLevel,
     bar: ProgressBar,
+    /// The scan of a batch that this is about.
+    scan: Option<String>,
+    /// The part of the bar that is this run's: its first fraction, and its length.
+    from: f64,
+    length: f64,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -102,17 +108,31 @@ impl Console {
     pub fn new(verbosity: Verbosity) -> Self {
         let bar = if verbosity.progress && io::stderr().is_terminal() {
             // The template is fixed; were it wrong, the default style would do.
-            let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {elapsed} (about {eta} left)");
+            let style =
+                ProgressStyle::with_template("{msg}{bar:40} {percent:>3} %  {elapsed} (about {eta} left)");
             ProgressBar::new(STEPS).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         } else {
             ProgressBar::hidden()
         };
-        Self { level: verbosity.level, bar, warnings: Mutex::default() }
+        Self { level: verbosity.level, bar, scan: None, from: 0.0, length: 1.0, warnings: Mutex::default() }
+    }
+
+    /// A console for one scan of a batch: number `index` (from 0) of `count`.
+    pub fn for_scan(&self, scan: &Path, index: usize, count: usize) -> Self {
+        self.bar.set_message(format!("{index} of {count} done  "));
+        Self {
+            bar: self.bar.clone(),
+            scan: Some(scan.display().to_string()),
+            from: index as f64 / count as f64,
+            length: 1.0 / count as f64,
+            warnings: Mutex::default(),
+            ..*self
+        }
     }
 
     /// Shows the fraction of the work that is done.
     pub fn progress(&self, fraction: f32) {
-        self.bar.set_position((f64::from(fraction) * STEPS as f64) as u64);
+        self.bar.set_position(((self.from + self.length * f64::from(fraction)) * STEPS as f64) as u64);
     }
 
     /// Takes the progress bar away.
@@ -124,11 +144,22 @@ impl Console {
     pub fn log(&self, level: LogLevel, message: &str) {
         let message = one_line(message);
         if level <= self.level {
-            self.bar.suspend(|| to_stderr(&format!("mrisynth: {}: {message}", level_name(level))));
+            self.bar.suspend(|| {
+                to_stderr(&format!("mrisynth: {}: {}{message}", level_name(level), self.prefix()))
+            });
         }
         if level == LogLevel::Warning {
             self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(message);
         }
+    }
+
+    /// Shows an error after which the work goes on.
+    pub fn failure(&self, failure: &Failure) {
+        self.bar.suspend(|| to_stderr(&format!("mrisynth: error: {}", failure.message)));
+    }
+
+    fn prefix(&self) -> String {
+        self.scan.as_ref().map(|scan| format!("{}: ", one_line(scan))).unwrap_or_default()
     }
 
     /// The warnings so far.

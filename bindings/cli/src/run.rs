@@ -9,7 +9,33 @@ use mrisynth::{Control, Error, Grid, Limits, Result};
 use ndarray::Array3;
 
 use crate::arguments::RunArguments;
+use crate::output::require_folder_of;
 use crate::report::{Console, Verbosity};
+
+/// Checks what a run on one scan cannot have.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] for options of a batch, or a contact sheet that is not called `.png`; [`Error::Io`] if a
+/// folder that results are to go into does not exist.
+pub fn check_single(task: &Task, arguments: &RunArguments) -> Result<()> {
+    if arguments.skip_existing {
+        return Err(Error::InvalidArgument("--skip-existing goes with a batch".into()));
+    }
+    let is_png = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+    if let Some(sheet) = &task.sheet {
+        if !is_png(sheet) {
+            let message = "a contact sheet's name must end in .png";
+            return Err(Error::InvalidArgument(message.into()).in_file(sheet));
+        }
+        require_folder_of(sheet)?;
+    }
+    require_folder_of(&task.output)
+}
+
+/// A file's name without its folder.
+pub fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
 
 /// How far, in millimetres, a mask's corners may lie from the scan's: rounding, not another place.
 const SAME_PLACE_WITHIN: f64 = 0.01;
@@ -28,6 +54,8 @@ pub struct Task {
     pub input: PathBuf,
     /// The file or folder for what is made of it.
     pub output: PathBuf,
+    /// The file for the contact sheet, if there is to be one.
+    pub sheet: Option<PathBuf>,
 }
 
 /// How much to say, as the arguments have it.

@@ -1,7 +1,9 @@
 //! `mrisynth synthesize`: one scan in, its synthetic other contrast out.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
+use mrisynth::control::LogLevel;
 use mrisynth::model::{Contrast, LoadOptions, Model};
 use mrisynth::nifti::{self, Image, WriteOptions};
 use mrisynth::prepare::{self, Prepared};
@@ -11,14 +13,18 @@ use mrisynth::{Error, Result, Volume};
 use serde::Serialize;
 
 use crate::arguments::SynthesizeArguments;
+use crate::batch::{self, Item, Plan};
+use crate::dataset::{Dataset, IS_SYNTHETIC, is_synthetic, write_description};
 use crate::exit::{self, Ending};
 use crate::model::Identity;
-use crate::output::{Kept, Outputs, is_nifti_name, require_folder_of, sidecar_path};
+use crate::names::ScanName;
+use crate::output::{Kept, Outputs, is_nifti_name, sidecar_path};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
-    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, read_mask, read_scan, thread_count, verbosity,
-    with_control,
+    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, read_mask, read_scan,
+    thread_count, verbosity, with_control,
 };
+use crate::sheet::{self, Subject};
 
 /// The part of the work that the preparation of a raw scan is.
 const PREPARATION: f32 = 0.6;
@@ -30,6 +36,8 @@ pub struct Success {
     input: String,
     output: String,
     sidecar: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qc: Option<String>,
     source: String,
     target: String,
     model: Identity,
@@ -48,11 +56,14 @@ pub struct Success {
 /// # Errors
 /// Any of the library's; then nothing was written.
 pub fn run(arguments: &SynthesizeArguments) -> Result<Ending> {
-    let task = Task { input: arguments.input.clone(), output: arguments.output.clone() };
-    require_folder_of(&task.output)?;
+    if arguments.input.is_dir() {
+        return run_batch(arguments);
+    }
+    let console = Console::new(verbosity(&arguments.run));
+    let task = single_task(arguments, &console);
+    check_single(&task, &arguments.run)?;
     check_input(&task.input)?;
     let outputs = check_outputs(arguments, &task)?;
-    let console = Console::new(verbosity(&arguments.run));
     let model = load_model(arguments)?;
     let outcome = Synthesis { arguments, model: &model, console: &console }.run(&task, &outputs);
     console.finish();
@@ -63,6 +74,58 @@ pub fn run(arguments: &SynthesizeArguments) -> Result<Ending> {
         print(&one_line(&success.to_line()))?;
     }
     Ok(exit::OK)
+}
+
+/// The one scan; its image goes into a folder under a name of its own.
+fn single_task(arguments: &SynthesizeArguments, console: &Console) -> Task {
+    let (input, mut output) = (arguments.input.clone(), arguments.output.clone());
+    if let Some(name) = ScanName::of(&input) {
+        if name.contrast() == Some(arguments.to) {
+            console.log(LogLevel::Warning, &format!("the scan is {}", named_as(arguments.to)));
+        }
+        if output.is_dir() {
+            output.push(name.synthetic(arguments.to));
+        }
+    }
+    Task { input, output, sheet: arguments.preparation.qc.clone() }
+}
+
+fn named_as(contrast: Contrast) -> String {
+    format!("named as {contrast}, the contrast to synthesize")
+}
+
+/// Synthesizes from every scan of a folder.
+fn run_batch(arguments: &SynthesizeArguments) -> Result<Ending> {
+    let (folder, output, options) = (&arguments.input, &arguments.output, &arguments.preparation);
+    batch::check_arguments(output, options.mask.as_deref(), options.qc.as_deref())?;
+    let dataset = Dataset::find(folder, &[other(arguments.to)])?;
+    let description = dataset.description_for(output)?;
+    let item = |scan: PathBuf| {
+        let (input, name) = (folder.join(&scan), ScanName::of(&scan));
+        let plan = match name {
+            Some(name) if name.contrast() == Some(arguments.to) => Plan::Skip(named_as(arguments.to)),
+            Some(name) if !is_synthetic(&input) => {
+                let image = output.join(scan.with_file_name(name.synthetic(arguments.to)));
+                let sheet = options.qc.as_deref().map(|folder| batch::sheet_in(folder, &name.stem));
+                Plan::of(Task { input, output: image.clone(), sheet }, &image, &arguments.run)
+            }
+            _ => Plan::Skip(IS_SYNTHETIC.into()),
+        };
+        Item { name: scan, plan }
+    };
+    let mut items: Vec<_> = dataset.scans.iter().cloned().map(item).collect();
+    batch::refuse_collisions(&mut items, |task| sidecar_path(&task.output));
+    let model = load_model(arguments)?;
+    let ending = batch::run(items, &arguments.run, |task, console| {
+        check_input(&task.input)?;
+        let outputs = check_outputs(arguments, task)?;
+        Synthesis { arguments, model: &model, console }.run(task, &outputs)
+    })?;
+    // Where nothing could be made there is nothing to describe.
+    match description.filter(|_| output.is_dir()) {
+        Some((place, description)) => write_description(&place, &description).map(|()| ending),
+        None => Ok(ending),
+    }
 }
 
 impl Success {
@@ -77,7 +140,7 @@ impl Success {
 fn check_outputs(arguments: &SynthesizeArguments, task: &Task) -> Result<Outputs> {
     let image = &task.output;
     if !is_nifti_name(image) {
-        let message = "the output's name must end in .nii or .nii.gz";
+        let message = "the output's name must end in .nii or .nii.gz, or be a folder that exists";
         return Err(Error::InvalidArgument(message.into()).in_file(image));
     }
     let kept = [
@@ -87,7 +150,8 @@ fn check_outputs(arguments: &SynthesizeArguments, task: &Task) -> Result<Outputs
         arguments.model.clone().map(|model| (model, "it would replace the model")),
     ];
     let kept: Vec<Kept> = kept.into_iter().flatten().collect();
-    Outputs::check(vec![sidecar_path(image), image.clone()], &kept, arguments.run.force)
+    let places = task.sheet.iter().cloned().chain([sidecar_path(image), image.clone()]).collect();
+    Outputs::check(places, &kept, arguments.run.force)
 }
 
 /// What is the same for every scan of a run.
@@ -117,6 +181,9 @@ impl Synthesis<'_> {
             overwrite: false,
         };
         staging.write(&task.output, |path| nifti::write(path, &synthetic, &image.header, &options))?;
+        if let Some(sheet) = &task.sheet {
+            staging.write_bytes(sheet, &self.sheet(task, &image, prepared.as_ref(), &synthetic)?)?;
+        }
         staging.publish()?;
         let record = prepared.as_ref().map(|prepared| &prepared.record);
         Ok(Success {
@@ -124,6 +191,7 @@ impl Synthesis<'_> {
             input: task.input.display().to_string(),
             output: task.output.display().to_string(),
             sidecar: sidecar.display().to_string(),
+            qc: task.sheet.as_ref().map(|sheet| sheet.display().to_string()),
             source: self.model.card().source.to_string(),
             target: self.model.card().target.to_string(),
             model: Identity::of(self.model),
@@ -158,6 +226,22 @@ impl Synthesis<'_> {
                 synthesize(self.model, scan, &grid, &Options::prepared(), control)
             }),
         }
+    }
+
+    fn sheet(
+        &self,
+        task: &Task,
+        image: &Image,
+        prepared: Option<&Prepared>,
+        synthetic: &Volume,
+    ) -> Result<Vec<u8>> {
+        sheet::draw(&Subject {
+            name: &name_of(&task.input),
+            scan: &image.volume,
+            prepared,
+            synthetic: Some((synthetic, self.arguments.to)),
+            warnings: &self.console.warnings(),
+        })
     }
 
     fn provenance(&self, task: &Task, prepared: Option<&Prepared>) -> Result<Provenance> {

@@ -162,6 +162,30 @@ fn the_bias_field_alone_is_two_files() {
     assert_eq!(workplace.files(), ["out", "scan.nii.gz"]);
 }
 
+/// Width and height of a PNG file (RFC 2083).
+fn png_size(bytes: &[u8]) -> [u32; 2] {
+    assert_eq!(bytes[..8], *b"\x89PNG\r\n\x1a\n");
+    assert_eq!(bytes[12..16], *b"IHDR");
+    [16, 20].map(|at| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()))
+}
+
+#[test]
+fn a_contact_sheet_is_drawn_with_the_results_or_not_at_all() {
+    let workplace = with_mask();
+    let result = quick(&workplace, "-o out --qc sheet.png --json").succeeded().json();
+    assert_eq!(result["qc"], "sheet.png");
+    let [width, height] = png_size(&workplace.bytes("sheet.png"));
+    assert!(width > 1000 && height > 500);
+    quick(&workplace, "-o two --qc sheet.png").failed(12, "sheet.png");
+    quick(&workplace, "-o two --qc sheet.jpg").failed(11, "sheet.jpg");
+    quick(&workplace, "-o two --qc missing/sheet.png").failed(12, "missing/sheet.png");
+    fs::create_dir(workplace.path("two.png")).unwrap();
+    quick(&workplace, "-o two --qc two.png --force").failed(11, "two.png");
+    fs::write(workplace.path("scan.nii.gz"), "not a scan").unwrap();
+    quick(&workplace, "-o two --qc three.png").failed(14, "scan.nii.gz");
+    assert_eq!(workplace.files(), ["brain.nii.gz", "out", "scan.nii.gz", "sheet.png", "two.png"]);
+}
+
 #[test]
 fn nothing_is_overwritten_without_force() {
     let workplace = with_mask();

@@ -192,12 +192,11 @@ fn an_output_that_cannot_be_is_refused_before_the_work() {
     let workplace = Workplace::with_scan();
     // With an input that is no scan: the output's fault is found first.
     fs::write(workplace.path("scan.nii.gz"), "not a scan").unwrap();
-    fs::create_dir(workplace.path("folder.nii")).unwrap();
-    for output in ["out.img", "out", "out.gz", ".nii", "folder.nii"] {
+    for output in ["out.img", "out", "out.gz", ".nii"] {
         workplace.synthesize(&format!("-o {output} --to t1w --force")).failed(11, output);
     }
     workplace.synthesize("-o missing/out.nii --to t1w").failed(12, "missing/out.nii");
-    assert_eq!(workplace.files(), ["folder.nii", "scan.nii.gz"]);
+    assert_eq!(workplace.files(), ["scan.nii.gz"]);
 }
 
 #[test]
@@ -205,6 +204,7 @@ fn an_input_that_is_no_scan_is_an_error_that_names_it() {
     let workplace = Workplace::with_scan();
     let whole = workplace.bytes("scan.nii.gz");
     fs::create_dir(workplace.path("folder")).unwrap();
+    // A folder is a batch, and an empty one is none.
     for (bytes, code) in [(&whole[..whole.len() / 2], 14), (b"", 14), (b"text", 14)] {
         fs::write(workplace.path("scan.nii.gz"), bytes).unwrap();
         workplace.synthesize("-o out.nii --to t1w").failed(code, "scan.nii.gz");
@@ -267,6 +267,16 @@ fn a_raw_scan_is_prepared_and_its_origin_says_how() {
     }
     run(&format!("{fixed} -o scan.nii --force")).failed(11, "scan.json");
     run("synthesize scan.nii.gz --mask none.nii -o two.nii --to t1w").failed(12, "none.nii");
+}
+
+#[test]
+fn a_contact_sheet_goes_with_the_image() {
+    let workplace = Workplace::with_scan();
+    let result = workplace.synthesize("-o out.nii --to t2w --qc sheet.png --json").succeeded().json();
+    assert_eq!(result["qc"], "sheet.png");
+    assert!(workplace.bytes("sheet.png").starts_with(b"\x89PNG"));
+    assert_eq!(workplace.files(), ["out.json", "out.nii", "scan.nii.gz", "sheet.png"]);
+    workplace.synthesize("-o two.nii --to t2w --qc sheet.png").failed(12, "sheet.png");
 }
 
 #[test]

@@ -4,6 +4,10 @@
 //! histogram of the scan inside a mask is sharpened (`sharpen`), a cubic B-spline is fitted to what that moved
 //! (`spline`), and the scan without it is looked at again (`iterate`), from coarse splines to fine ones. With
 //! [`BiasOptions::itk_compatible`] all of it is as in ITK's `itkN4BiasFieldCorrectionImageFilter`.
+//!
+//! Give it the brain alone, once: with the whole head the field evens out scalp, fat and muscle as well and takes that
+//! into the brain, and a second pass inside the brain does not take all of it back. Where there is no brain mask,
+//! [`otsu_mask`] finds the head.
 
 mod iterate;
 mod options;
@@ -51,7 +55,7 @@ pub struct BiasReport {
     pub field_range: [f64; 2],
 }
 
-/// The bias field of a scan: a smooth factor that the scan is to be divided by.
+/// The bias field of a scan: a smooth factor that the scan is to be divided by, inside the mask and outside.
 ///
 /// It is known where the mask is. Beyond it, a spline follows the nearest part of the mask for about one span (an eighth
 /// of the scan's extent with the default options) and then fades to the coarser levels' extrapolation;

@@ -6,8 +6,9 @@ use std::io::Read;
 use std::sync::OnceLock;
 
 use flate2::read::GzDecoder;
-use ndarray::{Array3, ShapeBuilder};
+use ndarray::{Array3, ShapeBuilder, s};
 
+use crate::volume::in_memory_order;
 use crate::{Affine, Error, Grid, Result, Volume};
 
 const BRAIN: &[u8] = include_bytes!("template/brain-2mm.nii.gz");
@@ -16,13 +17,14 @@ const MASK: &[u8] = include_bytes!("template/mask-1mm.nii.gz");
 const HEADER_BYTES: usize = 352;
 /// Voxels of the standard grid.
 const DIMS: [usize; 3] = [182, 218, 182];
-/// Where the standard grid's first voxel lies, in millimetres.
-const ORIGIN: [f64; 3] = [-91.0, -126.0, -72.0];
+/// Where the standard grid's first voxel lies, in millimetres: the rightmost one, as i runs to the left.
+const ORIGIN: [f64; 3] = [90.0, -126.0, -72.0];
+/// The files run to the right: their first voxel is the leftmost one.
+const LEFTMOST: f64 = -91.0;
 
-/// The standard grid: 182x218x182 voxels of 1 mm, i to the right, j to the front, k to the top. FSL's MNI152 at 1 mm
-/// has the same voxels, with i to the left.
+/// The standard grid, that of FSL's MNI152 at 1 mm: 182x218x182 voxels, i to the left, j to the front, k to the top.
 pub fn standard_grid() -> Grid {
-    Grid { dims: DIMS, affine: Affine::millimetres_from(ORIGIN) }
+    Grid { dims: DIMS, affine: Affine::left_anterior_superior(ORIGIN) }
 }
 
 /// The average T1w brain at 2 mm, 1..=255 in the brain (ventricles included) and 0 outside. A voxel of it is the mean of
@@ -34,7 +36,8 @@ pub fn brain() -> Result<&'static Volume> {
     static VOLUME: OnceLock<Option<Volume>> = OnceLock::new();
     let make = || {
         let voxels = voxels(BRAIN, DIMS.map(|length| length / 2))?.mapv(f32::from);
-        let affine = Affine::from_sizes([2.0; 3], ORIGIN.map(|at| at + 0.5)).ok()?;
+        let origin = [LEFTMOST, ORIGIN[1], ORIGIN[2]].map(|at| at + 0.5);
+        let affine = Affine::from_sizes([2.0; 3], origin).ok()?;
         Volume::new(voxels, affine).ok()
     };
     VOLUME.get_or_init(make).as_ref().ok_or_else(damaged)
@@ -46,7 +49,13 @@ pub fn brain() -> Result<&'static Volume> {
 /// [`Error::Internal`] if the build carries damaged data.
 pub fn brain_mask() -> Result<&'static Array3<bool>> {
     static INSIDE: OnceLock<Option<Array3<bool>>> = OnceLock::new();
-    let make = || Some(voxels(MASK, DIMS)?.mapv(|value| value > 0));
+    let make = || {
+        let stored = voxels(MASK, DIMS)?;
+        let mut inside = in_memory_order(stored.dim(), false);
+        // From left to right in the file, from right to left on the standard grid.
+        inside.zip_mut_with(&stored.slice(s![..;-1, .., ..]), |inside, value| *inside = *value > 0);
+        Some(inside)
+    };
     INSIDE.get_or_init(make).as_ref().ok_or_else(damaged)
 }
 
@@ -81,10 +90,11 @@ mod tests {
         let (brain, mask) = (brain().unwrap(), brain_mask().unwrap());
         // About 2.1 l, in one piece, ventricles included.
         assert_eq!(mask.iter().filter(|inside| **inside).count(), 2_064_362);
-        let [left_ventricle, centre] = [[80, 140, 90], [91, 110, 80]];
+        let [left_ventricle, centre] = [[101, 140, 90], [90, 110, 80]];
         assert!(mask[left_ventricle] && mask[centre] && !mask[[0, 0, 0]]);
         for ((i, j, k), value) in brain.voxels().indexed_iter() {
-            let block = mask.slice(ndarray::s![2 * i..2 * i + 2, 2 * j..2 * j + 2, 2 * k..2 * k + 2]);
+            // The mask runs from right to left, the brain from left to right.
+            let block = mask.slice(s![180 - 2 * i..182 - 2 * i, 2 * j..2 * j + 2, 2 * k..2 * k + 2]);
             assert_eq!(*value > 0.0, block.iter().filter(|inside| **inside).count() >= 4);
         }
     }

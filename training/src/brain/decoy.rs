@@ -52,15 +52,16 @@ impl Body {
 
 /// A body of soft tissue under fat and skin with some bones, or of one noisy substance.
 pub fn paint(contrast: &Contrast, random: &mut Random) -> Scene {
-    let body = Body::random(35.0, 130.0, 20.0, random);
-    let plain = random.random_bool(0.4);
+    let plain = random.random_bool(0.5);
+    let mut body = Body::random(30.0, if plain { 220.0 } else { 130.0 }, 20.0, random);
+    body.boxed |= plain && random.random_bool(0.4);
     let bones = if plain { 0 } else { random.random_range(0..4) };
     let bones: Vec<Body> = (0..bones).map(|_| Body::random(8.0, 60.0, 45.0, random)).collect();
     let fat = random.random_range(0.0..14.0_f32);
     let shell = random.random_range(2.0..7.0_f32);
     let texture = Field::noise(DIMS, random.random_range(1.2..9.0), random);
     let strength = random.random_range(0.0..0.5_f32);
-    let noise = random.random_range(0.0..0.4_f32);
+    let noise = random.random_range(0.0..if plain { 1.5 } else { 0.4_f32 });
     let count: usize = DIMS.iter().product();
     let mut scene = Scene {
         image: Field::filled(DIMS, 0.0),
