@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mrisynth::prepare::bias::{self, BiasOptions};
+use mrisynth::prepare::register::{self, template};
 use mrisynth::{Affine, Volume, Watch};
 use ndarray::Array3;
 
@@ -48,9 +49,21 @@ fn bias_correction(criterion: &mut Criterion) {
     }
 }
 
+fn registration(criterion: &mut Criterion) {
+    let brain = template::brain().unwrap();
+    let mask = brain.voxels().mapv(|value| value > 0.0);
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        criterion.bench_function(&format!("affine to MNI152, 91x109x91, {threads} threads"), |bencher| {
+            let watch = Watch::default();
+            bencher.iter(|| pool.install(|| register::to_template(black_box(brain), &mask, &watch).unwrap()));
+        });
+    }
+}
+
 criterion_group! {
     name = stages;
     config = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1));
-    targets = bias_correction
+    targets = bias_correction, registration
 }
 criterion_main!(stages);

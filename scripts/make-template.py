@@ -6,7 +6,7 @@ its brain mask; the template itself is under the notice in src/prepare/register/
 
     python3 scripts/make-template.py [--wheel FILE]
 
-Needs numpy and pip. The files written depend on the package alone: same bytes every time (for one version of zlib).
+Needs numpy, scipy and pip. The files written depend on the package alone: same bytes every time (for one version of zlib).
 """
 
 import argparse
@@ -21,6 +21,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 PACKAGE = "nimare==0.22.1"
 WHEEL_SHA256 = "16025cbe44c97fb580fe129df230fca62c97c2c6197887abc83b6081552e7bc1"
@@ -29,6 +30,10 @@ TARGET = Path(__file__).resolve().parent.parent / "src/prepare/register/template
 DIMS = (182, 218, 182)
 # A few vessels are brighter than this share of the brain's voxels; they become 255 as well.
 TOP_PERCENTILE = 99.9
+# The package's mask has holes (ventricles) and follows the sulci. Masks of brain extraction are smoother, and take in the
+# fluid around the brain, of which there is more in front and behind than at the sides. So the mask is closed by a ball and
+# dilated by an ellipsoid; radii in millimetres, x, y, z.
+CLOSING, DILATION = 10, (1.5, 4.0, 2.5)
 
 
 def download(folder):
@@ -70,6 +75,19 @@ def nifti(voxels, size, origin, description):
     return bytes(header) + voxels.astype(np.uint8).tobytes(order="F")
 
 
+def dilated(mask, radii):
+    """The mask and what lies within an ellipsoid around each voxel of it."""
+    return distance_transform_edt(~mask, sampling=[1 / radius for radius in radii]) <= 1
+
+
+def as_extracted(mask):
+    """The mask as brain extraction would have it, with what lies beyond the grid taken for outside."""
+    margin = CLOSING + 1
+    inner = (slice(margin, -margin),) * 3
+    closed = distance_transform_edt(dilated(np.pad(mask, margin), (CLOSING,) * 3))[inner] > CLOSING
+    return dilated(closed | mask, DILATION)
+
+
 def in_blocks(voxels):
     """The sum over each block of 2x2x2 voxels."""
     i, j, k = (length // 2 for length in voxels.shape)
@@ -94,7 +112,7 @@ def main():
         assert found == WHEEL_SHA256, f"{wheel} has SHA-256 {found}, not {WHEEL_SHA256}"
         with zipfile.ZipFile(wheel) as package:
             head = read_nifti(package.read(f"{FOLDER}_T1w.nii.gz"))
-            mask = read_nifti(package.read(f"{FOLDER}_desc-brain_mask.nii.gz")) > 0
+            mask = as_extracted(read_nifti(package.read(f"{FOLDER}_desc-brain_mask.nii.gz")) > 0)
 
     # The mean of the brain's voxels in each block that is at least half brain; never 0 there, so that 0 is outside.
     count = in_blocks(mask)

@@ -352,7 +352,7 @@ mod tests {
         let (samples, level, pose) = scene();
         let watch = Watch::default();
         let here = likeness(&samples, &level, &pose, &watch).unwrap();
-        assert!(here.share > 0.6 && here.in_view == 1.0, "{here:?}");
+        assert!(here.share > 0.6 && here.in_view > 0.999, "{here:?}");
         let beside = likeness(&samples, &level, &pose.shifted(DVec3::new(1.5, -1.0, 1.0)), &watch).unwrap();
         assert!(beside.information < here.information);
         let away = likeness(&samples, &level, &pose.shifted(DVec3::splat(500.0)), &watch).unwrap();

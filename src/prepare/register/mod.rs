@@ -27,8 +27,11 @@ use search::{Problem, Shifts, Stage};
 
 /// About the voxel size, in millimetres, at which images are registered.
 const VOXEL: f64 = 2.0;
-/// How far beyond the template's brain a scan is compared with it, in millimetres: brain edges count.
-const REACH: f64 = 10.0;
+/// How far beyond the template's brain a scan is compared with it, in millimetres, at the coarse, middle and fine scale:
+/// so far that the brain's edge counts as much as what is inside.
+const REACH: [f64; 3] = [30.0; 3];
+/// The same for two scans of one head: at first its outline leads, in the end only the brain and what touches it.
+const RIGID_REACH: [f64; 3] = [30.0, 15.0, 5.0];
 /// The points and the smoothness, in millimetres, by which the fit of a result is told.
 const FIT_SPACING: f64 = 4.0;
 const FIT_SIGMA: f64 = 1.0;
@@ -93,7 +96,7 @@ pub fn rigid(
     };
     let header = Pose { centre: middle, matrix: DMat3::IDENTITY, middle };
     let centred = Pose { middle: middle + shift, ..header };
-    let problem = Problem { fixed, moving, centre: middle, reach: 0.0 };
+    let problem = Problem { fixed, moving, centre: middle, reach: RIGID_REACH };
     register(&problem, &[(header, Shifts::Here), (centred, shifts)], Freedom::Rigid, watch)
 }
 
@@ -163,3 +166,6 @@ impl Mass {
         Self { middle, volume: total * x * y * z }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,8 +26,8 @@ pub(super) struct Problem {
     pub(super) moving: Reduced,
     /// The middle of the fixed brain.
     pub(super) centre: DVec3,
-    /// How far beyond the fixed brain the images are compared, in millimetres.
-    pub(super) reach: f64,
+    /// How far beyond the fixed brain the images are compared, in millimetres: at the coarse, middle and fine scale.
+    pub(super) reach: [f64; 3],
 }
 
 /// One scale of the two images.
@@ -49,16 +49,16 @@ const COARSE: Scale =
 const MIDDLE: Scale =
     Scale { sigma: 2.0, spacing: 5.0, climb: Climb { iterations: 30, longest: [4.0, 1.0], shortest: 0.1 } };
 const FINE: Scale =
-    Scale { sigma: 1.0, spacing: 3.5, climb: Climb { iterations: 50, longest: [2.0, 0.5], shortest: 0.02 } };
+    Scale { sigma: 0.5, spacing: 3.5, climb: Climb { iterations: 50, longest: [2.0, 0.5], shortest: 0.02 } };
 
 impl Stage {
     pub(super) fn coarse(problem: &Problem) -> Self {
-        Self::new(problem, &COARSE)
+        Self::new(problem, &COARSE, problem.reach[0])
     }
 
-    fn new(problem: &Problem, scale: &Scale) -> Self {
+    fn new(problem: &Problem, scale: &Scale, reach: f64) -> Self {
         Self {
-            samples: points(&problem.fixed, problem.centre, scale.spacing, scale.sigma, problem.reach),
+            samples: points(&problem.fixed, problem.centre, scale.spacing, scale.sigma, reach),
             moving: Level::smoothed(&problem.moving.image, scale.sigma),
             climb: scale.climb,
         }
@@ -134,14 +134,14 @@ pub(super) fn find(
     climbed.truncate(FINALISTS);
     watch.advance(0.4)?;
 
-    let middle = Stage::new(problem, &MIDDLE);
+    let middle = Stage::new(problem, &MIDDLE, problem.reach[1]);
     let climb = |(pose, _): &(Pose, f64)| middle.climb(pose, freedom, watch);
     let mut climbed = climbed.iter().map(climb).collect::<Result<Vec<_>>>()?;
     climbed.sort_by(|a, b| b.1.total_cmp(&a.1));
     watch.advance(0.6)?;
 
     let pose = climbed.first().map_or(starts[0].0, |(pose, _)| *pose);
-    let fine = Stage::new(problem, &FINE);
+    let fine = Stage::new(problem, &FINE, problem.reach[2]);
     let (pose, _) = fine.climb(&pose, freedom, watch)?;
     watch.advance(0.85)?;
     Ok(pose)
