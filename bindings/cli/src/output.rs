@@ -295,7 +295,7 @@ mod tests {
     fn nothing_stays_of_results_that_are_not_complete() {
         let folder = tempfile::tempdir().unwrap();
         publish_blocked(folder.path(), &["out.json", "new/folder/a.nii", "new/b.nii", "out.nii"], false);
-        assert_eq!(names_in(folder.path()), [PathBuf::new(); 0]);
+        assert!(names_in(folder.path()).is_empty());
     }
 
     #[test]
