@@ -1,12 +1,18 @@
 //! How long the stages of the preparation of a raw scan take, on phantoms.
 
+#[path = "../tests/head/mod.rs"]
+mod head;
+
 use std::hint::black_box;
-use std::time::Duration;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use head::{Contrast, Head, clinical_grid, pose};
 use mrisynth::prepare::bias::{self, BiasOptions};
 use mrisynth::prepare::register::{self, template};
-use mrisynth::{Affine, Volume, Watch};
+use mrisynth::synthesize::{Options, synthesize};
+use mrisynth::{Affine, Control, Error, Model, Volume, Watch};
 use ndarray::Array3;
 
 /// A head of three shells under a smooth field, and its surroundings of 0.
@@ -61,9 +67,36 @@ fn registration(criterion: &mut Criterion) {
     }
 }
 
+/// Prints, for each stage, the longest time from a wish to stop to the end of the call: progress functions may take it for
+/// granted that it is short. No benchmark of a mean would show it.
+fn cancellation(_: &mut Criterion) {
+    let (scan, _) = Head::new().scan(clinical_grid(8.0), &pose(), Contrast::T2w);
+    let model = Model::embedded(mrisynth::Contrast::T2w, mrisynth::Contrast::T1w).unwrap();
+    for tenth in 0..10 {
+        let stops = (0..4).map(|step| (4 * tenth + step) as f32 / 40.0);
+        let longest = stops.map(|stop_at| milliseconds_to_stop(&model, &scan, stop_at)).fold(0.0, f64::max);
+        println!("wish to stop at {tenth}0 % or a little later: heard within {longest:.0} ms");
+    }
+}
+
+fn milliseconds_to_stop(model: &Model, scan: &Volume, stop_at: f32) -> f64 {
+    let mut asked = None;
+    let mut stop = |fraction: f32| {
+        if fraction < stop_at {
+            return ControlFlow::Continue(());
+        }
+        asked.get_or_insert_with(Instant::now);
+        ControlFlow::Break(())
+    };
+    let mut control = Control { progress: Some(&mut stop), ..Control::default() };
+    let outcome = synthesize(model, scan, &scan.grid(), &Options::default(), &mut control);
+    assert!(matches!(outcome, Err(Error::Cancelled)), "{stop_at}");
+    1000.0 * asked.map_or(0.0, |asked| asked.elapsed().as_secs_f64())
+}
+
 criterion_group! {
     name = stages;
     config = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1));
-    targets = bias_correction, registration
+    targets = bias_correction, registration, cancellation
 }
 criterion_main!(stages);

@@ -3,8 +3,9 @@
  * Research software, not a medical device. What it writes is synthetic: an estimate of an image that was never
  * acquired. Mark it as such wherever it goes, and base no diagnosis on it.
  *
- * The whole usage, for a T2w volume of 182x218x182 floats that is bias-corrected, brain-extracted (background 0) and
- * aligned to MNI152 with voxels of 1 mm:
+ * A raw scan is taken as it left the scanner (MRISYNTH_INPUT_RAW, the default): its brain is found, evened and registered to
+ * MNI152 here, and the result comes back on the scan's own grid. The whole usage, for a T2w volume of 182x218x182 floats
+ * that is bias-corrected, brain-extracted (background 0) and aligned to MNI152 with voxels of 1 mm already:
  *
  *   MrisynthModel *model;
  *   if (mrisynth_model_default(MRISYNTH_CONTRAST_T2W, MRISYNTH_CONTRAST_T1W, &model) != MRISYNTH_STATUS_OK)
@@ -245,9 +246,12 @@ const char *mrisynth_model_info(const struct MrisynthModel *model,
 // for the defaults. The output buffer is written only on success, after the last call of progress; it may be the
 // input's. Nothing of either buffer may change from outside during the call.
 //
-// MRISYNTH_STATUS_INVALID_ARGUMENT for NULL, wrong sizes, strides and counts; _UNSUPPORTED for an unknown voxel type and
-// for MRISYNTH_INPUT_RAW in this version; _BAD_IMAGE for an affine or voxels that no brain scan has; _REFUSED for
-// a scan that does not look prepared; _OUT_OF_MEMORY; _CANCELLED.
+// A raw scan (MRISYNTH_INPUT_RAW) is prepared first: its brain is found, its bias field corrected, and it is registered to
+// MNI152. progress covers all of it, and is called at least every 100 ms.
+//
+// MRISYNTH_STATUS_INVALID_ARGUMENT for NULL, wrong sizes, strides and counts; _UNSUPPORTED for an unknown voxel type;
+// _BAD_IMAGE for an affine or voxels that no brain scan has; _REFUSED for a scan that does not look like a head, or like
+// a prepared one where it is called so, with the stage and the reason; _OUT_OF_MEMORY; _CANCELLED.
 //
 // The caller promises that non-NULL pointers are what they are declared to be: a live model, n_inputs pointers to
 // structs with the bytes they say they have, buffers with the bytes that dims, strides and dtype describe, callbacks

@@ -30,11 +30,14 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn run_within_bounds(workplace: &Workplace, input: &Path, extra: &[&str]) -> Outcome {
+/// How a run may take its input: as a prepared scan, and as a raw one.
+const STATES: [&[&str]; 2] = [&["--prepared"], &[]];
+
+fn run_within_bounds(workplace: &Workplace, input: &Path, options: &[&str]) -> Outcome {
     let script = format!("ulimit -v {ADDRESS_SPACE}; exec \"$0\" \"$@\"");
     let mut command = Command::new("sh");
     command.args(["-c", &script, env!("CARGO_BIN_EXE_mrisynth"), "synthesize"]).arg(input);
-    command.args(["-o", "out.nii.gz", "--to", "t1w", "--prepared", "--threads", "1"]).args(extra);
+    command.args(["-o", "out.nii.gz", "--to", "t1w", "--threads", "1"]).args(options);
     Outcome(command.current_dir(workplace.path("")).output().unwrap())
 }
 
@@ -52,26 +55,31 @@ fn every_odd_file_is_a_result_or_a_documented_error() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for files in files.chunks(files.len().div_ceil(cores)) {
-            scope.spawn(move || files.iter().for_each(|file| check_twice(file)));
+            scope.spawn(move || {
+                for (file, state) in files.iter().flat_map(|file| STATES.map(|state| (file, state))) {
+                    check_twice(file, state);
+                }
+            });
         }
     });
 }
 
 /// What is refused goes through the whole of the work where the user insists.
-fn check_twice(file: &Path) {
-    if check(file, &[]) == 18 {
-        assert_ne!(check(file, &["--accept-implausible"]), 18, "{}", file.display());
+fn check_twice(file: &Path, state: &[&str]) {
+    if check(file, state) == 18 {
+        let insisting = [state, &["--accept-implausible"]].concat();
+        assert_ne!(check(file, &insisting), 18, "{}", file.display());
     }
 }
 
 /// Runs the command on `file` and checks how it ended; returns its exit code.
-fn check(file: &Path, extra: &[&str]) -> i32 {
+fn check(file: &Path, options: &[&str]) -> i32 {
     let workplace = Workplace::new();
-    let outcome = run_within_bounds(&workplace, file, extra);
+    let outcome = run_within_bounds(&workplace, file, options);
     let name = file.file_name().unwrap().to_str().unwrap();
     let (code, stderr) = (outcome.code(), outcome.stderr());
     let last = stderr.lines().last().unwrap_or_default();
-    eprintln!("{code:>3}  {name}  {last}");
+    eprintln!("{code:>3}  {name}  {options:?}  {last}");
     if code == 0 {
         assert_eq!(workplace.files(), ["out.json", "out.nii.gz"], "{name}");
         return code;
