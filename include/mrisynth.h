@@ -3,9 +3,10 @@
  * Research software, not a medical device. What it writes is synthetic: an estimate of an image that was never
  * acquired. Mark it as such wherever it goes, and base no diagnosis on it.
  *
- * A raw scan is taken as it left the scanner (MRISYNTH_INPUT_RAW, the default): its brain is found, evened and registered to
- * MNI152 here, and the result comes back on the scan's own grid. The whole usage, for a T2w volume of 182x218x182 floats
- * that is bias-corrected, brain-extracted (background 0) and aligned to MNI152 with voxels of 1 mm already:
+ * A raw scan is taken as it left the scanner (MRISYNTH_INPUT_RAW, the default): its brain is found, its bias field
+ * corrected, and it is registered to MNI152 here; the result comes back on the scan's own grid. The whole usage, for a
+ * T2w volume of 182x218x182 floats that is bias-corrected, brain-extracted (background 0) and aligned to MNI152 with
+ * voxels of 1 mm already:
  *
  *   MrisynthModel *model;
  *   if (mrisynth_model_default(MRISYNTH_CONTRAST_T2W, MRISYNTH_CONTRAST_T1W, &model) != MRISYNTH_STATUS_OK)
