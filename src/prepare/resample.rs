@@ -387,6 +387,29 @@ mod tests {
     }
 
     #[test]
+    fn slopes_stay_slopes_on_a_coarser_turned_grid_and_nothing_is_seen_beyond() {
+        let affine = Affine::from_rows([
+            [0.0, 0.0, 3.0, -30.0],
+            [0.9, 0.0, 0.0, -20.0],
+            [0.0, -0.9, 0.0, 25.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ]);
+        let affine = affine.unwrap();
+        let slope = |[x, y, z]: [f64; 3]| (0.5 * x - 0.3 * y + 0.2 * z + 40.0) as f32;
+        let voxels = Array3::from_shape_fn((50, 60, 20), |(i, j, k)| {
+            slope(affine.to_millimetres([i as f64, j as f64, k as f64]))
+        });
+        let volume = Volume::new(voxels, affine).unwrap();
+        let grid = Grid { dims: [40, 40, 40], affine: Affine::from_sizes([2.0; 3], [-40.0; 3]).unwrap() };
+        let onto = linear_onto(&volume, &grid).unwrap();
+        for index in [[8, 15, 12], [20, 20, 20], [30, 22, 25]] {
+            let expected = slope(grid.affine.to_millimetres(index.map(|i| i as f64)));
+            assert!((onto.voxels()[index] - expected).abs() < 1e-3);
+        }
+        assert_eq!(onto.voxels()[[1, 20, 20]], 0.0);
+    }
+
+    #[test]
     fn smoothing_keeps_the_mean_and_widens_an_impulse_as_said() {
         let mut voxels = Array3::zeros((61, 1, 1));
         voxels[[30, 0, 0]] = 1.0;

@@ -33,6 +33,14 @@ impl Body {
         }
     }
 
+    /// A long one, somewhere near the middle.
+    fn random_bone(random: &mut Random) -> Self {
+        let farthest = random.random_range(0.0..45.0);
+        let mut bone = Self::random(8.0, 45.0, farthest, random);
+        bone.half[random.random_range(0..3)] *= random.random_range(1.0..4.0_f32);
+        bone
+    }
+
     /// How deep a place lies under the surface, about in millimetres; negative outside.
     fn depth(&self, place: [f32; 3]) -> f32 {
         let part = [0, 1, 2].map(|row| {
@@ -51,12 +59,12 @@ impl Body {
 }
 
 /// A body of soft tissue under fat and skin with some bones, or of one noisy substance.
-pub fn paint(contrast: &Contrast, random: &mut Random) -> Scene {
+pub(super) fn paint(contrast: &Contrast, random: &mut Random) -> Scene {
     let plain = random.random_bool(0.5);
     let mut body = Body::random(30.0, if plain { 220.0 } else { 130.0 }, 20.0, random);
     body.boxed |= plain && random.random_bool(0.4);
     let bones = if plain { 0 } else { random.random_range(0..4) };
-    let bones: Vec<Body> = (0..bones).map(|_| Body::random(8.0, 60.0, 45.0, random)).collect();
+    let bones: Vec<Body> = (0..bones).map(|_| Body::random_bone(random)).collect();
     let fat = random.random_range(0.0..14.0_f32);
     let shell = random.random_range(2.0..7.0_f32);
     let texture = Field::noise(DIMS, random.random_range(1.2..9.0), random);

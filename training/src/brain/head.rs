@@ -21,7 +21,7 @@ pub const UNKNOWN: i8 = i8::MIN;
 /// Heights are stored in so many steps a millimetre.
 pub const STEPS: f32 = 10.0;
 /// The part of the scans that show no head.
-const DECOYS: f64 = 0.1;
+const DECOYS: f64 = 0.22;
 /// Displacements are drawn on a coarser grid of this many voxels.
 const COARSE_STEP: usize = 4;
 /// Parts of a voxel along each axis whose tissues are averaged.
