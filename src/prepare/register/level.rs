@@ -175,7 +175,7 @@ impl Level {
             let last = (self.dims[axis] - 1) as f32;
             let within = index[axis].clamp(0.0, last);
             weight *= 1.0 - (index[axis] - within).abs();
-            if !(weight > 0.0) {
+            if weight.is_nan() || weight <= 0.0 {
                 return Value::default();
             }
             let floor = (within as usize).min(self.dims[axis].saturating_sub(2));

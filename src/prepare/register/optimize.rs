@@ -45,7 +45,7 @@ pub(super) fn climb(
     for _ in 0..climb.iterations {
         let mut direction = uphill(&memory, &here.gradient);
         let mut gain = dot(&direction, &here.gradient);
-        if !(gain > 0.0) {
+        if gain.is_nan() || gain <= 0.0 {
             memory.clear();
             direction.clone_from(&here.gradient);
             gain = dot(&direction, &direction);

@@ -64,14 +64,6 @@ impl Stage {
         }
     }
 
-    /// The mutual information at `pose`.
-    ///
-    /// # Errors
-    /// [`crate::Error::Cancelled`].
-    pub(super) fn information(&self, pose: &Pose, watch: &Watch) -> Result<f64> {
-        Ok(likeness(&self.samples, &self.moving, pose, watch)?.information)
-    }
-
     /// Climbs from `pose`; the pose reached and its mutual information.
     ///
     /// # Errors
