@@ -7,7 +7,7 @@ Runs take turns, so that what else the machine does strikes all alike. Each tool
 compressed corrected scan and field: shrink factor 4, four levels of 50 iterations, threshold 0.001, Otsu's mask. The
 peers' packages go to a virtual environment, target/peers, made on the first call.
 
-Without scans it takes the raw ones of ../shared/data/open_ms. Correlations are of logarithmic fields inside the mask, on the
+Correlations are of logarithmic fields inside the mask, on the
 scan's grid. Oblique scans whose samples fall between two voxels differ by which of them rounding makes ITK take (see
 AxisSampling in src/prepare/bias/sampling.rs); src/prepare/bias/tests.rs compares on the very samples that ITK took.
 """
@@ -23,7 +23,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PEERS = ROOT / "target" / "peers"
-PACKAGES = ["SimpleITK==2.5.7", "niimath==1.0.20261016", "numpy==2.3.5"]
+PACKAGES = ["SimpleITK==2.5.7", "niimath==1.0.20261016", "numpy==2.3.5", "nibabel==5.3.2"]
 SIMPLE_ITK = """
 import sys
 import SimpleITK as sitk
@@ -89,6 +89,18 @@ def log_field(path, mask):
     return numpy.log(field[inside])
 
 
+def give_header(mask, scan):
+    """Gives a mask the scan's own header: niimath refuses the one that SimpleITK's rounding makes of an oblique affine."""
+    import nibabel
+    import numpy
+
+    voxels = numpy.asarray(nibabel.load(mask).dataobj).astype(numpy.uint8)
+    header = nibabel.load(scan).header.copy()
+    header.set_data_dtype(numpy.uint8)
+    header.set_slope_inter(1, 0)
+    nibabel.Nifti1Image(voxels, None, header).to_filename(mask)
+
+
 def compare(scan, arguments):
     import numpy
 
@@ -100,6 +112,8 @@ def compare(scan, arguments):
         for _ in range(arguments.runs):
             for name, (command, _) in tools.items():
                 times[name].append(seconds(command, arguments.threads))
+                if name == "SimpleITK":
+                    give_header(folder / "otsu.nii.gz", scan)
         medians = {name: statistics.median(values) for name, values in times.items()}
         expected = log_field(tools["SimpleITK"][1], folder / "otsu.nii.gz")
         print(scan)
@@ -119,14 +133,10 @@ def main():
     parser.add_argument("--command", type=pathlib.Path, default=ROOT / "target" / "release" / "mrisynth")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("scans", nargs="*", type=pathlib.Path)
+    parser.add_argument("scans", nargs="+", type=pathlib.Path)
     arguments = parser.parse_args()
     in_peers_environment()
-    raw = ROOT.parent / "shared" / "data" / "open_ms" / "train"
-    scans = arguments.scans or sorted(raw.glob("long_*/T[12]W.nii.gz"))
-    if not scans:
-        parser.error(f"no scan given, and none under {raw}")
-    for scan in scans:
+    for scan in arguments.scans:
         compare(scan, arguments)
 
 

@@ -174,8 +174,17 @@ fn what_is_no_head_is_refused_with_the_stage() {
         r if r < 1.0 => 220.0,
         _ => 6.0,
     });
+    // A phantom: shells like ventricles, white matter, cortex, skull and scalp.
+    let shells = made([96, 110, 96], |point| match radius(point, [70.0, 88.0, 68.0]) {
+        r if r < 0.25 => 60.0,
+        r if r < 0.75 => 150.0,
+        r if r < 0.85 => 110.0,
+        r if r < 0.93 => 10.0,
+        r if r < 1.05 => 220.0,
+        _ => 6.0,
+    });
     let ball = made([96, 96, 96], |point| if radius(point, [60.0; 3]) < 1.0 { 200.0 } else { 6.0 });
-    for (name, volume) in [("noise", noise), ("knee", knee), ("ball", ball)] {
+    for (name, volume) in [("noise", noise), ("knee", knee), ("shells", shells), ("ball", ball)] {
         let fault = prepared(&volume).err().unwrap_or_else(|| panic!("{name} was taken for a head"));
         let text = fault.to_string();
         let stage = ["brain extraction: ", "registration: "].iter().any(|stage| text.contains(stage));
