@@ -359,14 +359,15 @@ mod tests {
         for number in 0..4 {
             let head = head(number);
             assert_ne!(head, self::simulate(&anatomies, &mut Random::new(5, number)));
-            let brain = head.heights.iter().filter(|&&height| height != UNKNOWN && height < 0);
-            volumes.push(brain.count() as f32 * SPACING.powi(3) / 1000.0);
+            let brain = head.heights.iter().filter(|&&height| height != UNKNOWN && height < 0).count();
+            volumes.push(brain as f32 * SPACING.powi(3) / 1000.0);
             let dark = head.image.iter().zip(&head.heights).filter(|(_, height)| **height == UNKNOWN);
             assert!(dark.into_iter().all(|(value, _)| *value == 0));
-            assert!(head.image.iter().filter(|&&value| value > 0).count() > 20_000);
+            // Even where all but the brain is removed.
+            assert!(head.image.iter().filter(|&&value| value > 0).count() >= brain / 2);
         }
-        // A ball of 52 mm has 589 ml, scaled by 0.82 to 1.2 along each axis, some of it out of view.
-        // And a few show no head.
+        // A ball of 52 mm has 589 ml, scaled by 0.82 to 1.2 along each axis, some of it out of view; and a few show no
+        // head.
         let heads = volumes.iter().filter(|&&volume| volume > 0.0);
         assert!(heads.clone().all(|volume| (50.0..1300.0).contains(volume)), "{volumes:?}");
         assert!(heads.count() > 1);
