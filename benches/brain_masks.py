@@ -15,7 +15,6 @@ brainmask_common, as far as the scan shows it, that the mask covers.
 
 import argparse
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,18 +22,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
-
-def itk_transform(path):
-    """The 4x4 matrix between LPS millimetres of an ITK MatrixOffsetTransformBase file."""
-    text = path.read_text()
-    numbers = lambda key: np.array([float(v) for v in re.search(key + r": (.*)", text).group(1).split()])
-    parameters, centre = numbers("\nParameters"), numbers("FixedParameters")
-    matrix = np.eye(4)
-    matrix[:3, :3] = parameters[:9].reshape(3, 3)
-    matrix[:3, 3] = parameters[9:] + centre - matrix[:3, :3] @ centre
-    return matrix
+from scans import LPS, dice, itk_transform, run, t1_from_t2
 
 
 def positions(image):
@@ -56,12 +44,8 @@ def voxels(image):
     return np.asarray(image.dataobj) > 0.5
 
 
-def dice(a, b):
-    return 2.0 * (a & b).sum() / (a.sum() + b.sum())
-
-
 def found_mask(command, scan, folder):
-    subprocess.run([command, "prepare", scan, "-o", folder], check=True)
+    run(command, "prepare", scan, "-o", folder, "-q")
     image = nibabel.load(folder / "mask.nii.gz")
     mask = voxels(image)
     return image, mask
@@ -79,8 +63,7 @@ def reference(study, name, references):
     if name == "T1W":
         return voxels(image)
     scan = nibabel.load(study / f"{name}.nii.gz")
-    to_t1 = itk_transform(study / "T1W_to_FLAIR.txt") @ np.linalg.inv(itk_transform(study / f"{name}_to_FLAIR.txt"))
-    return sample(image, voxels(image), to_t1 @ positions(scan))[0].reshape(scan.shape)
+    return sample(image, voxels(image), t1_from_t2(study) @ positions(scan))[0].reshape(scan.shape)
 
 
 def covered(study, name, image, mask):
