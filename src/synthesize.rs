@@ -107,7 +107,8 @@ fn from_stripped(
         .ok_or_else(|| Error::BadImage("no voxel differs from zero: there is no brain in it".into()))?;
     let grid = standard::grid_around(input, bounds, Limits::default().max_axis)?;
     let walk = Walk { model, output, watch, adviser, network: network_for(model, &grid)? };
-    walk.check_memory(&input.grid(), &grid)?;
+    // The input, and its part with a spread rim.
+    walk.check_memory(11 * input.grid().len() as u64, &grid)?;
     let scale = Scale { low: 0.0, high: normalize::top_intensity(input, &brain)? };
     let standard_brain = resample::mask_onto(&brain, &input.grid(), &grid)?;
     watch.check()?;
@@ -127,7 +128,9 @@ fn from_prepared(
     let standard = in_scan_space(prepared)?;
     let walk = Walk { model, output, watch, adviser, network: network_for(model, &standard.volume.grid())? };
     let scan = prepared.corrected.grid();
-    walk.check_memory(&scan, &standard.volume.grid())?;
+    // The scan, corrected, its field and its mask; the standard image with its mask.
+    let held = 13 * scan.len() as u64 + 5 * prepared.standard.grid().len() as u64;
+    walk.check_memory(held, &standard.volume.grid())?;
     walk.run(&standard, &prepared.mask, &scan)
 }
 
@@ -172,11 +175,10 @@ impl Walk<'_> {
         Ok(output)
     }
 
-    /// An upper bound on what will be allocated at once, checked before any of it is.
-    fn check_memory(&self, scan: &Grid, standard: &Grid) -> Result<()> {
-        let (scan, standard, output) = (scan.len() as u64, standard.len() as u64, self.output.len() as u64);
-        // Floats and masks: the input, its copy with a spread rim; the standard scan, its synthesis with its copy; the output.
-        let volumes = 11 * scan + 14 * standard + 5 * output;
+    /// An upper bound on what will be allocated at once, checked before any of it is: `held` bytes of the scan, and floats
+    /// and masks of the standard scan, its synthesis and its copy, and of the output.
+    fn check_memory(&self, held: u64, standard: &Grid) -> Result<()> {
+        let volumes = held + 14 * standard.len() as u64 + 5 * self.output.len() as u64;
         let network = self.model.weight_bytes() + self.adviser.threads as u64 * self.network.activation_bytes;
         self.adviser.check_memory(volumes + network)
     }
