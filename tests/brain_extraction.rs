@@ -1,44 +1,18 @@
 //! Brain extraction on what is no head, on the stripped example scan, and on real raw scans against masks of another tool.
 #![cfg(feature = "embedded-models")]
 
-use std::path::{Path, PathBuf};
+mod real;
+
+use std::path::Path;
 
 use mrisynth::prepare::extract::{Extraction, extract};
 use mrisynth::prepare::morphology::dice;
-use mrisynth::{Affine, Limits, Transform, Volume, Watch, nifti};
+use mrisynth::{Affine, Transform, Volume, Watch};
 use ndarray::{Array3, ShapeBuilder};
-
-/// The folder of test data, or a loud note that there is none.
-fn shared() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    if folder.join("data/open_ms").exists() {
-        return Some(folder);
-    }
-    eprintln!("SKIPPED: {} is not there; nothing was tested on real scans", folder.display());
-    None
-}
-
-fn read(path: &Path) -> Volume {
-    nifti::read(path, &Limits::default()).unwrap().volume
-}
+use real::{itk_transform, shared, volume};
 
 fn extraction(scan: &Volume) -> Extraction {
     extract(scan, &Watch::default()).unwrap()
-}
-
-/// An ITK affine transform file: y = A (x - c) + c + t in LPS millimetres.
-fn itk_transform(path: &Path) -> Transform {
-    let text = std::fs::read_to_string(path).unwrap();
-    let numbers = |key: &str| -> Vec<f64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-        line.split_whitespace().map(|number| number.parse().unwrap()).collect()
-    };
-    let (a, c) = (numbers("Parameters:"), numbers("FixedParameters:"));
-    let row = |r: usize| {
-        let turned: f64 = (0..3).map(|column| a[3 * r + column] * c[column]).sum();
-        [a[3 * r], a[3 * r + 1], a[3 * r + 2], a[9 + r] + c[r] - turned]
-    };
-    Transform::from_lps([row(0), row(1), row(2), [0.0, 0.0, 0.0, 1.0]]).unwrap()
 }
 
 /// `mask` of the T1w scan on the grid of `scan`, of which `to_t1w` leads to the T1w scan; nearest voxel.
@@ -55,8 +29,8 @@ fn carried(mask: &Volume, to_t1w: &Transform, scan: &Volume) -> Array3<bool> {
 fn raw_scans_of_both_contrasts_agree_with_robex() {
     let Some(shared) = shared() else { return };
     let study = shared.join("data/open_ms/train/long_p12_s1");
-    let robex = read(&shared.join("reference/p12_T1W/mask_robex.nii.gz"));
-    let (t1w, t2w) = (read(&study.join("T1W.nii.gz")), read(&study.join("T2W.nii.gz")));
+    let robex = volume(&shared.join("reference/p12_T1W/mask_robex.nii.gz"));
+    let (t1w, t2w) = (volume(&study.join("T1W.nii.gz")), volume(&study.join("T2W.nii.gz")));
     let [from_t1w, from_t2w] =
         ["T1W", "T2W"].map(|name| itk_transform(&study.join(format!("{name}_to_FLAIR.txt"))));
     let to_t1w = from_t2w.inverse().then(&from_t1w);
@@ -74,9 +48,9 @@ fn raw_scans_of_both_contrasts_agree_with_robex() {
 #[test]
 fn turned_and_shifted_heads_agree_with_robex() {
     let Some(shared) = shared() else { return };
-    let robex = read(&shared.join("reference/p01_T1W/mask_robex.nii.gz"));
+    let robex = volume(&shared.join("reference/p01_T1W/mask_robex.nii.gz"));
     let reference = robex.voxels().mapv(|value| value > 0.5);
-    let scan = read(&shared.join("data/open_ms/train/long_p01_s1/T1W.nii.gz"));
+    let scan = volume(&shared.join("data/open_ms/train/long_p01_s1/T1W.nii.gz"));
     let (sin, cos) = 35.0_f64.to_radians().sin_cos();
     for turn in [
         [[1.0, 0.0, 0.0, 0.0], [0.0, cos, -sin, 40.0], [0.0, sin, cos, 0.0]],
@@ -95,7 +69,7 @@ fn turned_and_shifted_heads_agree_with_robex() {
 fn the_stripped_example_is_recognized_and_left_as_it_is() {
     for name in ["example_T1w", "example_T2w"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/data/{name}.nii.gz"));
-        let scan = read(&path);
+        let scan = volume(&path);
         let found = extraction(&scan);
         assert!(found.already_stripped, "{name}: {} ml", found.millilitres);
         assert!(scan.voxels().iter().zip(&found.mask).all(|(value, inside)| *value == 0.0 || *inside));
@@ -106,7 +80,7 @@ fn the_stripped_example_is_recognized_and_left_as_it_is() {
 fn stripped_scans_are_recognized_and_keep_their_mask() {
     let Some(shared) = shared() else { return };
     for name in ["T1", "T2"] {
-        let scan = read(&shared.join(format!("data/open_ms/train/cs_p07/{name}.nii.gz")));
+        let scan = volume(&shared.join(format!("data/open_ms/train/cs_p07/{name}.nii.gz")));
         let found = extraction(&scan);
         assert!(found.already_stripped, "{name}");
         assert!(scan.voxels().iter().zip(&found.mask).all(|(value, inside)| *value == 0.0 || *inside));

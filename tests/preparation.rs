@@ -2,20 +2,20 @@
 
 mod head;
 mod onnx;
+mod real;
 
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::LazyLock;
 
-use head::{Contrast, Head, clinical_grid, dice, pose};
+use head::{Contrast, Head, clinical_grid, pose};
 use mrisynth::model::{LoadOptions, Model};
-use mrisynth::nifti;
+use mrisynth::prepare::morphology::dice;
 use mrisynth::prepare::register::template;
 use mrisynth::prepare::{self, BiasCorrection};
 use mrisynth::synthesize::Options;
 use mrisynth::{
-    Affine, Control, Error, Grid, Limits, Prepared, Result, Transform, Volume, prepare as prepare_scan,
-    synthesize, synthesize_prepared,
+    Affine, Control, Error, Grid, Prepared, Result, Transform, Volume, prepare as prepare_scan, synthesize,
+    synthesize_prepared,
 };
 use ndarray::{Array3, s};
 
@@ -244,13 +244,9 @@ fn memory_is_bounded_before_the_work() {
 
 #[test]
 fn real_scans_are_prepared() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/open_ms");
-    if !data.is_dir() {
-        eprintln!("SKIPPED: there are no real scans in {}", data.display());
-        return;
-    }
+    let Some(shared) = real::shared() else { return };
     for name in ["train/long_p01_s1/T1W.nii.gz", "test/long_p04_s1/T2W.nii.gz"] {
-        let scan = nifti::read(&data.join(name), &Limits::default()).unwrap().volume;
+        let scan = real::volume(&shared.join("data/open_ms").join(name));
         let prepared = prepared(&scan).unwrap();
         let overlap = dice(&prepared.standard_mask, template::brain_mask().unwrap());
         assert!(overlap > 0.88, "{name}: Dice {overlap} with MNI152's brain");

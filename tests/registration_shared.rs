@@ -1,47 +1,20 @@
 //! Registration of a real study agrees with what other tools found. The phantoms of `prepare::register` cover the same code
 //! where the shared data is absent.
 
+mod real;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mrisynth::prepare::register::{self, template};
-use mrisynth::{Limits, Transform, Volume, Watch, nifti};
+use mrisynth::{Transform, Watch};
 use ndarray::Array3;
+use real::{itk_transform, shared, volume};
 
 type Rows = [[f64; 4]; 4];
 
-fn shared() -> Option<PathBuf> {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    if shared.join("reference").is_dir() && shared.join("data/open_ms").is_dir() {
-        return Some(shared);
-    }
-    eprintln!("SKIPPED: {} is absent, so no real study was registered", shared.display());
-    None
-}
-
-fn volume(path: &Path) -> Volume {
-    nifti::read(path, &Limits::default()).unwrap().volume
-}
-
 fn mask(path: &Path) -> Array3<bool> {
     volume(path).voxels().mapv(|value| value > 0.5)
-}
-
-/// An ITK affine transform in text.
-fn itk_transform(path: &Path) -> Transform {
-    let text = fs::read_to_string(path).unwrap();
-    let numbers = |key: &str| -> Vec<f64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-        line.split_whitespace().map(|number| number.parse().unwrap()).collect()
-    };
-    let (p, centre) = (numbers("Parameters:"), numbers("FixedParameters:"));
-    let mut rows: Rows = [[0.0, 0.0, 0.0, 0.0], [0.0; 4], [0.0; 4], [0.0, 0.0, 0.0, 1.0]];
-    for r in 0..3 {
-        rows[r][..3].copy_from_slice(&p[3 * r..3 * r + 3]);
-        let turned: f64 = (0..3).map(|c| rows[r][c] * centre[c]).sum();
-        rows[r][3] = p[9 + r] + centre[r] - turned;
-    }
-    Transform::from_lps(rows).unwrap()
 }
 
 fn mean_distance(one: &Transform, other: &Transform, points: impl Iterator<Item = [f64; 3]>) -> f64 {

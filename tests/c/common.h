@@ -2,6 +2,7 @@
 #ifndef MRISYNTH_TESTS_COMMON_H
 #define MRISYNTH_TESTS_COMMON_H
 
+#include "check.h"
 #include "mrisynth.h"
 
 #include <math.h>
@@ -11,18 +12,6 @@
 
 /* A small brain, so that the tests are quick: 324 ml in voxels of 1.5 x 1.5 x 3 mm. */
 enum { NI = 72, NJ = 84, NK = 28, VOXELS = NI * NJ * NK };
-
-static int failures = 0;
-
-/* A passing program prints nothing at all: CTest fails a test on any output, so the library's silence is tested too. */
-#define CHECK(condition)                                                                                   \
-  do {                                                                                                     \
-    if (!(condition)) {                                                                                    \
-      fprintf(stderr, "%s:%d: not so: %s (last error: %s)\n", __FILE__, __LINE__, #condition,              \
-              mrisynth_last_error());                                                                      \
-      ++failures;                                                                                          \
-    }                                                                                                      \
-  } while (0)
 
 #define CHECK_STATUS(call, expected)                                                                       \
   do {                                                                                                     \

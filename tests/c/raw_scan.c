@@ -4,22 +4,12 @@
  *
  * VOXELS: packed floats, i fastest. GRID: 19 numbers in text: voxels along i, j, k, then index_to_lps. RESULT: the
  * synthetic floats are written there. The test that made the files compares them with what Rust gets. */
+#include "check.h"
 #include "mrisynth.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int failures = 0;
-
-#define CHECK(condition)                                                                                   \
-  do {                                                                                                     \
-    if (!(condition)) {                                                                                    \
-      fprintf(stderr, "%s:%d: not so: %s (last error: %s)\n", __FILE__, __LINE__, #condition,              \
-              mrisynth_last_error());                                                                      \
-      ++failures;                                                                                          \
-    }                                                                                                      \
-  } while (0)
 
 /* What the progress function sees, and when it asks to stop. */
 typedef struct {

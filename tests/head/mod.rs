@@ -149,10 +149,3 @@ pub fn pose() -> Transform {
     ])
     .unwrap()
 }
-
-/// Shares of voxels in common.
-pub fn dice(one: &Array3<bool>, other: &Array3<bool>) -> f64 {
-    let count = |mask: &Array3<bool>| mask.iter().filter(|inside| **inside).count();
-    let both = one.iter().zip(other).filter(|(one, other)| **one && **other).count();
-    2.0 * both as f64 / (count(one) + count(other)).max(1) as f64
-}

@@ -5,7 +5,8 @@ mod common;
 mod head;
 
 use common::{Workplace, write_volume};
-use head::{Contrast, Head, clinical_grid, dice, pose};
+use head::{Contrast, Head, clinical_grid, pose};
+use mrisynth::prepare::morphology::dice;
 use mrisynth::{Limits, nifti};
 
 #[test]
