@@ -7,7 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use mrisynth::nifti::{Header, VoxelType, WriteOptions};
 use mrisynth::prepare::{brain, resample, standard};
 use mrisynth::synthesize::Options;
-use mrisynth::{Affine, Contrast, Control, Grid, Limits, Model, Volume, nifti, synthesize};
+use mrisynth::{Affine, Contrast, Control, Grid, Limits, Model, Volume, Watch, nifti, synthesize};
 use ndarray::Array3;
 
 /// Half lengths of the phantom's brain in millimetres.
@@ -53,10 +53,11 @@ fn preparation(criterion: &mut Criterion) {
     let mask = brain::mask(coarse.voxels());
     let bounds = brain::bounding_box(&mask).unwrap();
     let grid: Grid = standard::grid_around(&coarse, bounds, Limits::default().max_axis).unwrap();
+    let watch = Watch::default();
     criterion.bench_function("to standard, 2 mm to 1 mm", |bencher| {
         bencher.iter(|| {
-            let there = resample::mask_onto(&mask, &coarse.grid(), &grid).unwrap();
-            let volume = resample::brain_onto(black_box(&coarse), &mask, &grid, &there).unwrap();
+            let there = resample::mask_onto(&mask, &coarse.grid(), &grid, &watch).unwrap();
+            let volume = resample::brain_onto(black_box(&coarse), &mask, &grid, &there, &watch).unwrap();
             (volume, there)
         });
     });

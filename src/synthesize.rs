@@ -110,9 +110,9 @@ fn from_stripped(
     // The input, and its part with a spread rim.
     walk.check_memory(11 * input.grid().len() as u64, &grid)?;
     let scale = Scale { low: 0.0, high: normalize::top_intensity(input, &brain)? };
-    let standard_brain = resample::mask_onto(&brain, &input.grid(), &grid)?;
+    let standard_brain = resample::mask_onto(&brain, &input.grid(), &grid, watch)?;
     watch.check()?;
-    let mut volume = resample::brain_onto(input, &brain, &grid, &standard_brain)?;
+    let mut volume = resample::brain_onto(input, &brain, &grid, &standard_brain, watch)?;
     volume.change_by_mask(&standard_brain, |value, inside| if inside { scale.apply(value) } else { 0.0 });
     walk.run(&Standard { volume, brain: standard_brain }, &brain, &input.grid())
 }
@@ -125,7 +125,7 @@ fn from_prepared(
     watch: &Watch,
     adviser: &Adviser<'_>,
 ) -> Result<Volume> {
-    let standard = in_scan_space(prepared)?;
+    let standard = in_scan_space(prepared, watch)?;
     let walk = Walk { model, output, watch, adviser, network: network_for(model, &standard.volume.grid())? };
     let scan = prepared.corrected.grid();
     // The scan, corrected, its field and its mask; the standard image with its mask.
@@ -135,13 +135,13 @@ fn from_prepared(
 }
 
 /// The prepared scan around its brain, in RAS order, placed in the scan's own space.
-fn in_scan_space(prepared: &Prepared) -> Result<Standard> {
+fn in_scan_space(prepared: &Prepared, watch: &Watch) -> Result<Standard> {
     let bounds = brain::bounding_box(&prepared.standard_mask)
         .ok_or_else(|| Error::BadImage("the scan shows no brain".into()))?;
     let grid = standard::grid_around(&prepared.standard, bounds, Limits::default().max_axis)?;
     // The same voxels in another order: nothing is interpolated.
-    let volume = resample::volume_onto(&prepared.standard, &grid)?;
-    let brain = resample::mask_onto(&prepared.standard_mask, &prepared.standard.grid(), &grid)?;
+    let volume = resample::volume_onto(&prepared.standard, &grid, watch)?;
+    let brain = resample::mask_onto(&prepared.standard_mask, &prepared.standard.grid(), &grid, watch)?;
     let affine = grid.affine.then(&prepared.standard_to_scan)?;
     let mut volume = Volume::new(volume.into_voxels(), affine)?;
     volume.change_by_mask(&brain, |value, inside| if inside { value } else { 0.0 });
@@ -168,9 +168,9 @@ impl Walk<'_> {
         self.watch.advance(BEFORE_SLICES)?;
         let synthetic = self.run_slices(standard)?;
         self.watch.advance(AFTER_SLICES)?;
-        let brain = resample::mask_onto(brain, scan, self.output)?;
+        let brain = resample::mask_onto(brain, scan, self.output, self.watch)?;
         self.watch.check()?;
-        let output = resample::brain_onto(&synthetic, &standard.brain, self.output, &brain)?;
+        let output = resample::brain_onto(&synthetic, &standard.brain, self.output, &brain, self.watch)?;
         self.watch.advance(1.0)?;
         Ok(output)
     }

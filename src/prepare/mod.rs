@@ -273,11 +273,11 @@ fn to_standard(
 ) -> Result<(Volume, Array3<bool>)> {
     let grid = template::standard_grid();
     let in_scan = Grid { affine: grid.affine.then(&registration.transform)?, ..grid };
-    let brain = resample::mask_onto(mask, &corrected.grid(), &in_scan)?;
+    let brain = resample::mask_onto(mask, &corrected.grid(), &in_scan, watch)?;
     watch.advance(0.3)?;
     let resampled = match coverage {
-        Coverage::Brain => resample::brain_onto(corrected, mask, &in_scan, &brain)?,
-        Coverage::WholeHead => resample::volume_onto(corrected, &in_scan)?,
+        Coverage::Brain => resample::brain_onto(corrected, mask, &in_scan, &brain, watch)?,
+        Coverage::WholeHead => resample::volume_onto(corrected, &in_scan, watch)?,
     };
     watch.advance(0.9)?;
     let mut standard = Volume::new(resampled.into_voxels(), grid.affine)?;

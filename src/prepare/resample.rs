@@ -6,13 +6,13 @@
 //! volume is first smoothed by a Gaussian whose full width at half maximum, added in squares to the old voxel, gives the
 //! new one.
 
-use ndarray::{Array3, s};
+use ndarray::{Array3, Axis, s};
 use rayon::prelude::*;
 
 use super::brain;
 use super::distance::distance_to;
 use crate::volume::{IndexMap, in_memory_order};
-use crate::{Grid, Result, Volume};
+use crate::{Grid, Result, Volume, Watch};
 
 /// A full width at half maximum is this many standard deviations of a Gaussian.
 const FWHM_IN_SIGMAS: f64 = 2.354_820_045;
@@ -26,19 +26,22 @@ const RIM: usize = 3;
 /// out of view. `brain` lies on the grid of `volume`, `brain_there` on `grid`.
 ///
 /// # Errors
-/// [`crate::Error::OutOfMemory`] if the memory cannot be had.
+/// [`crate::Error::OutOfMemory`] if the memory cannot be had, [`crate::Error::Cancelled`].
 pub fn brain_onto(
     volume: &Volume,
     brain: &Array3<bool>,
     grid: &Grid,
     brain_there: &Array3<bool>,
+    watch: &Watch,
 ) -> Result<Volume> {
     let Some((mut source, mask)) = cropped(volume, brain)? else { return Volume::zeros(grid) };
     let map = grid.affine.to_indices_of(source.affine());
+    watch.check()?;
     spread_rim(&mut source, &mask);
+    watch.check()?;
     smooth_for(&mut source, &map);
     let there = brain_there.as_slice_memory_order().unwrap_or(&[]);
-    cubic_onto(&source, &map, grid, |at| there.get(at).is_some_and(|inside| *inside))
+    cubic_onto(&source, &map, grid, |at| there.get(at).is_some_and(|inside| *inside), watch)
 }
 
 /// The part of a volume that holds its brain and the rim around it, and the brain there; none if there is no brain.
@@ -60,12 +63,13 @@ fn cropped(volume: &Volume, brain: &Array3<bool>) -> Result<Option<(Volume, Arra
 /// `volume` on `grid`, all of it; 0 out of view.
 ///
 /// # Errors
-/// [`crate::Error::OutOfMemory`] if the memory cannot be had.
-pub fn volume_onto(volume: &Volume, grid: &Grid) -> Result<Volume> {
+/// [`crate::Error::OutOfMemory`] if the memory cannot be had, [`crate::Error::Cancelled`].
+pub fn volume_onto(volume: &Volume, grid: &Grid, watch: &Watch) -> Result<Volume> {
     let map = grid.affine.to_indices_of(volume.affine());
     let mut source = volume.clone();
     smooth_for(&mut source, &map);
-    cubic_onto(&source, &map, grid, |_| true)
+    watch.check()?;
+    cubic_onto(&source, &map, grid, |_| true, watch)
 }
 
 /// The whole of `volume` on `grid`: linearly interpolated, smoothed first where the grid is coarser; 0 out of view.
@@ -120,22 +124,23 @@ pub(crate) fn linear_at(values: &[f32], dims: [usize; 3], position: [f64; 3]) ->
 /// half a voxel.
 ///
 /// # Errors
-/// [`crate::Error::OutOfMemory`] if the memory cannot be had.
-pub fn mask_onto(mask: &Array3<bool>, from: &Grid, grid: &Grid) -> Result<Array3<bool>> {
+/// [`crate::Error::OutOfMemory`] if the memory cannot be had, [`crate::Error::Cancelled`].
+pub fn mask_onto(mask: &Array3<bool>, from: &Grid, grid: &Grid, watch: &Watch) -> Result<Array3<bool>> {
     if from == grid {
         return Ok(mask.clone());
     }
     let mut onto = in_memory_order((grid.dims[0], grid.dims[1], grid.dims[2]), false);
-    let Some(surface) = Surface::of(mask, from) else { return Ok(onto) };
+    let Some(surface) = Surface::of(mask, from, watch)? else { return Ok(onto) };
     let map = grid.affine.to_indices_of(&from.affine);
     let [ni, nj, _] = grid.dims;
     let slices = onto.as_slice_memory_order_mut().unwrap_or(&mut []).par_chunks_mut(ni * nj);
-    slices.enumerate().for_each(|(k, slice)| {
+    slices.enumerate().try_for_each(|(k, slice)| {
         for (n, voxel) in slice.iter_mut().enumerate() {
             let index = [n % ni, n / ni, k].map(|index| index as f64);
             *voxel = surface.holds(map.apply(index));
         }
-    });
+        watch.check()
+    })?;
     Ok(onto)
 }
 
@@ -150,8 +155,8 @@ struct Surface {
 
 impl Surface {
     /// None if the mask is empty.
-    fn of(mask: &Array3<bool>, grid: &Grid) -> Option<Self> {
-        let (low, high) = brain::bounding_box(mask)?;
+    fn of(mask: &Array3<bool>, grid: &Grid, watch: &Watch) -> Result<Option<Self>> {
+        let Some((low, high)) = brain::bounding_box(mask) else { return Ok(None) };
         // One voxel more on each side, to have the outside there too.
         let first = low.map(|index| index.saturating_sub(1));
         let dims = [0, 1, 2].map(|axis| (high[axis] + 2).min(grid.dims[axis]) - first[axis]);
@@ -160,11 +165,14 @@ impl Surface {
             mask[[first[0] + i, first[1] + j, first[2] + k]]
         };
         let sizes = grid.affine.voxel_sizes().map(|size| size as f32);
+        watch.check()?;
         let mut depth = distance_to(dims, sizes, |at| !inside(at));
+        watch.check()?;
         let to_mask = distance_to(dims, sizes, inside);
+        watch.check()?;
         // Each is measured to the other side's voxel centres, so the surface lies half way between them.
         depth.par_iter_mut().zip(&to_mask).for_each(|(depth, to_mask)| *depth -= to_mask);
-        Some(Self { depth, first, dims })
+        Ok(Some(Self { depth, first, dims }))
     }
 
     /// True if a fractional index of the mask's grid lies inside.
@@ -249,19 +257,14 @@ fn gaussian_along(volume: &mut Volume, axis: usize, sigma: f64) {
     let radius = (3.0 * sigma).ceil() as usize;
     let weight = |distance: usize| (-0.5 * (distance as f64 / sigma).powi(2)).exp() as f32;
     let weights: Vec<f32> = (0..=radius).map(weight).collect();
-    let dims = volume.dims();
-    // Voxels between neighbours along the axis; so many lines lie side by side in memory, and `block` holds them all.
-    let stride: usize = dims[..axis].iter().product();
-    let block = stride * dims[axis];
-    volume.as_mut_slice().par_chunks_mut(block).for_each(|block| {
-        let mut line = vec![0.0; dims[axis]];
-        for start in 0..stride {
-            for (at, value) in line.iter_mut().enumerate() {
-                *value = block[start + at * stride];
-            }
-            for at in 0..line.len() {
-                block[start + at * stride] = weighted_mean(&line, at, &weights);
-            }
+    // Slices that hold whole lines along the axis, for the threads to share out.
+    let (across, along) = [(2, 0), (2, 1), (1, 1)][axis];
+    let mut voxels = volume.voxels_mut();
+    let slices: Vec<_> = voxels.axis_iter_mut(Axis(across)).collect();
+    slices.into_par_iter().for_each(|mut slice| {
+        for mut lane in slice.lanes_mut(Axis(along)) {
+            let line = lane.to_vec();
+            lane.iter_mut().enumerate().for_each(|(at, value)| *value = weighted_mean(&line, at, &weights));
         }
     });
 }
@@ -286,6 +289,7 @@ fn cubic_onto(
     map: &IndexMap,
     grid: &Grid,
     wanted: impl Fn(usize) -> bool + Sync,
+    watch: &Watch,
 ) -> Result<Volume> {
     let mut onto = Volume::zeros(grid)?;
     let values = source.as_slice();
@@ -293,14 +297,15 @@ fn cubic_onto(
     let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let dims = source.dims();
     let [ni, nj, _] = grid.dims;
-    onto.as_mut_slice().par_chunks_mut(ni * nj).enumerate().for_each(|(k, slice)| {
+    onto.as_mut_slice().par_chunks_mut(ni * nj).enumerate().try_for_each(|(k, slice)| {
         for (n, voxel) in slice.iter_mut().enumerate().filter(|(n, _)| wanted(k * ni * nj + n)) {
             let position = map.apply([(n % ni) as f64, (n / ni) as f64, k as f64]);
             if let Some(value) = cubic_at(values, dims, position) {
                 *voxel = value.clamp(low, high);
             }
         }
-    });
+        watch.check()
+    })?;
     Ok(onto)
 }
 
@@ -382,7 +387,14 @@ mod tests {
     fn the_same_grid_is_copied_exactly() {
         let affine = Affine::from_sizes([0.7, 0.9, 3.0], [-10.3, 4.1, 7.7]).unwrap();
         let volume = sampled([9, 8, 7], affine);
-        let again = brain_onto(&volume, &everywhere(&volume), &volume.grid(), &everywhere(&volume)).unwrap();
+        let again = brain_onto(
+            &volume,
+            &everywhere(&volume),
+            &volume.grid(),
+            &everywhere(&volume),
+            &Watch::default(),
+        )
+        .unwrap();
         assert_eq!(again, volume);
     }
 
@@ -438,7 +450,7 @@ mod tests {
         let mut mask = in_memory_order((10, 10, 10), false);
         mask.slice_mut(ndarray::s![..5, .., ..]).fill(true);
         let grid = Grid { dims: [19, 4, 4], affine: Affine::from_sizes([1.0; 3], [0.0, 3.0, 3.0]).unwrap() };
-        let onto = mask_onto(&mask, &from, &grid).unwrap();
+        let onto = mask_onto(&mask, &from, &grid, &Watch::default()).unwrap();
         // Voxel 4 lies at 8 mm, voxel 5 at 10 mm: the edge is at 9 mm, which is shared equally.
         assert!(onto[[9, 1, 1]] && !onto[[10, 1, 1]]);
     }
@@ -458,7 +470,7 @@ mod tests {
             let origin = [0, 1, 2].map(|axis| centre[axis] - 2.0);
             let grid = Grid { dims: [5, 5, 5], affine: Affine::from_sizes([1.0; 3], origin).unwrap() };
             let there = in_memory_order((5, 5, 5), true);
-            let onto = brain_onto(&volume, &everywhere(&volume), &grid, &there).unwrap();
+            let onto = brain_onto(&volume, &everywhere(&volume), &grid, &there, &Watch::default()).unwrap();
             for ((i, j, k), value) in onto.voxels().indexed_iter() {
                 let expected = quadratic(grid.affine.to_millimetres([i as f64, j as f64, k as f64]));
                 prop_assert!((f64::from(*value) - expected).abs() < 1e-4, "{value} {expected}");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ParallelProgressIterator, ProgressBar};
 use mrisynth::prepare::{brain, normalize, resample, standard};
-use mrisynth::{Grid, Limits, Volume};
+use mrisynth::{Grid, Limits, Volume, Watch};
 use ndarray::{Array3, ShapeBuilder};
 use rayon::prelude::*;
 
@@ -63,7 +63,7 @@ fn subject(files: &PairFiles) -> Result<Subject, Error> {
 fn packed(pair: &Pair) -> Result<(Array3<u16>, Array3<u16>), Error> {
     let bounds = brain::bounding_box(&pair.brain).ok_or_else(|| Error::Data("no brain".into()))?;
     let grid = standard::grid_around(&pair.t1w, bounds, Limits::default().max_axis)?;
-    let brain = resample::mask_onto(&pair.brain, &pair.t1w.grid(), &grid)?;
+    let brain = resample::mask_onto(&pair.brain, &pair.t1w.grid(), &grid, &Watch::default())?;
     Ok((pack(&pair.t1w, pair, &grid, &brain)?, pack(&pair.t2w, pair, &grid, &brain)?))
 }
 
@@ -74,7 +74,7 @@ fn pack(
     brain: &Array3<bool>,
 ) -> Result<Array3<u16>, mrisynth::Error> {
     let top = normalize::top_intensity(volume, &pair.brain)?;
-    let resampled = resample::brain_onto(volume, &pair.brain, grid, brain)?;
+    let resampled = resample::brain_onto(volume, &pair.brain, grid, brain, &Watch::default())?;
     let mut packed = Array3::zeros(resampled.voxels().dim().f());
     ndarray::Zip::from(&mut packed).and(resampled.voxels()).and(brain).for_each(|packed, &voxel, &inside| {
         if inside {

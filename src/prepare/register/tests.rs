@@ -27,7 +27,13 @@ fn scan(transform: &Transform, contrast: impl Fn(f32) -> f32) -> (Volume, Array3
     let affine = Affine::from_sizes(sizes, origin).unwrap();
     let in_standard = Grid { dims, affine: affine.then(&transform.inverse()).unwrap() };
     let voxels = linear_onto(template::brain().unwrap(), &in_standard).unwrap().into_voxels();
-    let mask = mask_onto(template::brain_mask().unwrap(), &template::standard_grid(), &in_standard).unwrap();
+    let mask = mask_onto(
+        template::brain_mask().unwrap(),
+        &template::standard_grid(),
+        &in_standard,
+        &Watch::default(),
+    )
+    .unwrap();
     (Volume::new(voxels.mapv(|value| contrast(value / 255.0)), affine).unwrap(), mask)
 }
 
