@@ -64,7 +64,8 @@ pub fn of_registration(scan: &Volume, registration: &Registration) -> (Vec<Strin
         refusals.push(format!("{orientation}: the header's orientation seems wrong"));
     }
     let overlap = registration.overlap / best_overlap(registration.in_view);
-    let text = format!("the brain and that of MNI152 overlap with a Dice of {overlap:.2} only");
+    let text =
+        format!("the brain and that of MNI152 overlap with a Dice of {overlap:.2} of the best in this view");
     sort(overlap < LEAST_OVERLAP.warn, overlap < LEAST_OVERLAP.refuse, text, &mut warnings, &mut refusals);
     let similarity = registration.similarity;
     let text = format!(
