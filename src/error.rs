@@ -26,7 +26,7 @@ pub enum Error {
     /// Geometry or voxels that cannot be a brain scan, or a file that is not what it claims to be.
     #[error("bad image: {0}")]
     BadImage(String),
-    /// A voxel type or feature that this build does not have.
+    /// A voxel type or feature that this build does not have, or a brain too large for the model's window.
     #[error("unsupported: {0}")]
     Unsupported(String),
     /// Memory could not be had, or the caller's limit would be passed.

@@ -18,7 +18,7 @@ pub mod limits;
 pub mod metrics;
 pub mod model;
 pub mod nifti;
-mod plausible;
+pub mod plausible;
 pub mod prepare;
 pub mod provenance;
 pub mod synthesize;

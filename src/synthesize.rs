@@ -45,7 +45,8 @@ impl Options {
 ///
 /// # Errors
 /// [`Error::BadImage`] for voxels or geometry that cannot be a brain scan, [`Error::Refused`] for a scan that does not look
-/// like what it is said to be, [`Error::OutOfMemory`], [`Error::Cancelled`].
+/// like what it is said to be, [`Error::Unsupported`] for a brain that does not fit into the model's window,
+/// [`Error::OutOfMemory`], [`Error::Cancelled`].
 pub fn synthesize(
     model: &Model,
     input: &Volume,
@@ -148,9 +149,27 @@ fn in_scan_space(prepared: &Prepared, watch: &Watch) -> Result<Standard> {
     Ok(Standard { volume, brain })
 }
 
-/// The network for the slices of `grid`: from front to back and from left to right, rounded up to what it takes.
+/// The network for the slices of `grid`, from front to back and from left to right: their size rounded up to what it takes,
+/// or the window that its card fixes.
 fn network_for(model: &Model, grid: &Grid) -> Result<std::sync::Arc<Network>> {
-    model.network([grid.dims[1], grid.dims[0]].map(|size| size.next_multiple_of(model.card().size_multiple)))
+    let (card, size) = (model.card(), [grid.dims[1], grid.dims[0]]);
+    match card.window {
+        None => model.network(size.map(|size| size.next_multiple_of(card.size_multiple))),
+        Some(window) if size.iter().all(|&size| size <= window) => model.network([window; 2]),
+        Some(window) => Err(Error::Unsupported(format!(
+            "the brain's box of {} x {} mm does not fit into the window of {window} x {window} mm that {} was made for",
+            size[1], size[0], card.name
+        ))),
+    }
+}
+
+/// Where the slices lie in their window: its first row and column, or its middle where the card fixes the window.
+fn place_in_window(model: &Model, grid: &Grid, window: [usize; 2]) -> [usize; 2] {
+    if model.card().window.is_none() {
+        return [0, 0];
+    }
+    let centred = |size: usize, slice: usize| size.saturating_sub(slice) / 2;
+    [centred(window[0], grid.dims[1]), centred(window[1], grid.dims[0])]
 }
 
 /// One pass through the generator: by which model, onto what, for whom.
@@ -192,42 +211,53 @@ impl Walk<'_> {
         let wanted: Vec<_> = slices.filter(|(k, _)| has_brain(*k)).collect();
         let (count, done) = (wanted.len() as f32, AtomicUsize::new(0));
         let watch = self.watch.stage(BEFORE_SLICES, AFTER_SLICES);
+        let place = place_in_window(self.model, &standard.volume.grid(), self.network.window);
+        let slices =
+            Slices { standard, network: &self.network, slices_in: self.model.card().slices_in, place };
         wanted.into_par_iter().try_for_each(|(k, slice)| {
             watch.check()?;
-            run_slice(standard, &self.network, self.model.card().slices_in, k, slice)?;
+            slices.run(k, slice)?;
             watch.advance((done.fetch_add(1, Ordering::Relaxed) + 1) as f32 / count)
         })?;
         Ok(synthetic)
     }
 }
 
-/// Synthesizes axial slice `k` into `slice` (i fastest), 0..1 inside the brain and 0 outside.
-fn run_slice(
-    standard: &Standard,
-    network: &Network,
+/// The slices of a standard scan on their way through the network.
+struct Slices<'a> {
+    standard: &'a Standard,
+    network: &'a Network,
     slices_in: usize,
-    k: usize,
-    slice: &mut [f32],
-) -> Result<()> {
-    let [ni, nj, nk] = standard.volume.dims();
-    let [height, width] = network.window;
-    let voxels = standard.volume.voxels();
-    let mut input = Array3::zeros((slices_in, height, width));
-    for channel in 0..slices_in {
-        // Beyond the last slices there is no brain, and so nothing.
-        let Some(neighbour) = (k + channel).checked_sub(slices_in / 2).filter(|&n| n < nk) else { continue };
-        input.slice_mut(s![channel, ..nj, ..ni]).assign(&voxels.slice(s![.., .., neighbour]).t());
-    }
-    let values = network.run(input)?;
-    let brain = standard.brain.slice(s![.., .., k]);
-    for (j, row) in slice.chunks_mut(ni).enumerate() {
-        for (i, voxel) in row.iter_mut().enumerate() {
-            let value = values[j * width + i];
-            if !value.is_finite() {
-                return Err(Error::BadModel(format!("its result in slice {k} is not finite")));
-            }
-            *voxel = if brain[[i, j]] { value.clamp(0.0, 1.0) } else { 0.0 };
+    /// Row and column of the window where a slice begins.
+    place: [usize; 2],
+}
+
+impl Slices<'_> {
+    /// Synthesizes axial slice `k` into `slice` (i fastest), 0..1 inside the brain and 0 outside.
+    fn run(&self, k: usize, slice: &mut [f32]) -> Result<()> {
+        let [ni, nj, nk] = self.standard.volume.dims();
+        let ([height, width], [row, column]) = (self.network.window, self.place);
+        let voxels = self.standard.volume.voxels();
+        let mut input = Array3::zeros((self.slices_in, height, width));
+        for channel in 0..self.slices_in {
+            // Beyond the last slices there is no brain, and so nothing.
+            let Some(neighbour) = (k + channel).checked_sub(self.slices_in / 2).filter(|&n| n < nk) else {
+                continue;
+            };
+            let mut image = input.slice_mut(s![channel, row..row + nj, column..column + ni]);
+            image.assign(&voxels.slice(s![.., .., neighbour]).t());
         }
+        let values = self.network.run(input)?;
+        let brain = self.standard.brain.slice(s![.., .., k]);
+        for (j, line) in slice.chunks_mut(ni).enumerate() {
+            for (i, voxel) in line.iter_mut().enumerate() {
+                let value = values[(row + j) * width + column + i];
+                if !value.is_finite() {
+                    return Err(Error::BadModel(format!("its result in slice {k} is not finite")));
+                }
+                *voxel = if brain[[i, j]] { value.clamp(0.0, 1.0) } else { 0.0 };
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -124,6 +124,34 @@ fn slices_and_neighbours_reach_the_network_in_axial_ras_order() {
 }
 
 #[test]
+fn a_brain_lies_in_the_middle_of_a_window_that_the_card_fixes() {
+    let volume = oriented([0, 1, 2], [false; 3], [1.0; 3]);
+    let voxels = volume.voxels();
+    let inside: Vec<_> =
+        voxels.indexed_iter().filter(|(_, value)| **value != 0.0).map(|(at, _)| at).collect();
+    let (first_i, last_i) =
+        (inside.iter().map(|at| at.0).min().unwrap(), inside.iter().map(|at| at.0).max().unwrap());
+    let (first_j, last_j) =
+        (inside.iter().map(|at| at.1).min().unwrap(), inside.iter().map(|at| at.1).max().unwrap());
+    // Eight voxels are kept around the brain.
+    let (width, height) = (last_i - first_i + 17, last_j - first_j + 17);
+    let window = height + 11;
+    let model = Model::from_bytes(&onnx::places(window), &LoadOptions::default()).unwrap();
+    let result = walk(&model, &volume, &volume.grid(), &mut Control::default()).unwrap();
+    for (i, j, k) in inside {
+        let row = j - first_j + 8 + (window - height) / 2;
+        let column = i - first_i + 8 + (window - width) / 2;
+        let expected = (row * window + column) as f32 / (window * window) as f32;
+        assert!((result.voxels()[[i, j, k]] - expected).abs() < 1e-6, "{:?}", [i, j, k]);
+    }
+    let small = Model::from_bytes(&onnx::places(height - 1), &LoadOptions::default()).unwrap();
+    let refusal = walk(&small, &volume, &volume.grid(), &mut Control::default()).unwrap_err();
+    assert!(matches!(&refusal, Error::Unsupported(text) if text.contains("window")), "{refusal}");
+    let exact = Model::from_bytes(&onnx::places(height), &LoadOptions::default()).unwrap();
+    assert!(walk(&exact, &volume, &volume.grid(), &mut Control::default()).is_ok());
+}
+
+#[test]
 fn oblique_thick_slices_keep_their_anatomy_where_it_lies() {
     let (sin, cos) = 12_f64.to_radians().sin_cos();
     let (x, y, z) = (0.8, 0.8, 4.0);

@@ -15,7 +15,9 @@ pub const CARD_PREFIX: &str = "mrisynth.";
 /// Bytes that one card entry may have.
 const MAX_ENTRY_BYTES: usize = 1 << 16;
 /// In-plane sizes must be a multiple of the network's stride; larger strides than this are not believed.
-const MAX_SIZE_MULTIPLE: usize = 128;
+const MAX_SIZE_MULTIPLE: usize = 256;
+/// No window around a brain has a longer edge.
+const MAX_WINDOW: usize = 1024;
 
 /// An MRI contrast that can be a model's source or target; `t1w` or `t2w` in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -64,6 +66,9 @@ pub struct Card {
     pub slices_in: usize,
     /// In-plane sizes must be a multiple of this.
     pub size_multiple: usize,
+    /// Edge in voxels of the square window that every slice must fill, the brain's box in its middle, because the result
+    /// depends on it; nothing for networks that run on windows of any size.
+    pub window: Option<usize>,
     entries: BTreeMap<String, String>,
 }
 
@@ -85,17 +90,22 @@ impl Card {
         expect_value("orientation", get("orientation")?, "axial-ras")?;
         expect_value("spacing_mm", get("spacing_mm")?, "1")?;
         expect_value("normalization", get("normalization")?, "p99.5")?;
+        let size_multiple = parse_number(
+            "size_multiple",
+            get("size_multiple")?,
+            &(1..=MAX_SIZE_MULTIPLE).collect::<Vec<_>>(),
+        )?;
+        let windows: Vec<_> = (size_multiple..=MAX_WINDOW).step_by(size_multiple).collect();
+        let window =
+            entries.get("window").map(|value| parse_number("window", value, &windows)).transpose()?;
         let card = Self {
             name: get("name")?.to_owned(),
             version: get("version")?.to_owned(),
             source: parse_contrast("source", get("source")?)?,
             target: parse_contrast("target", get("target")?)?,
             slices_in: parse_number("slices_in", get("slices_in")?, &[1, 3, 5])?,
-            size_multiple: parse_number(
-                "size_multiple",
-                get("size_multiple")?,
-                &(1..=MAX_SIZE_MULTIPLE).collect::<Vec<_>>(),
-            )?,
+            size_multiple,
+            window,
             entries,
         };
         if card.source == card.target {
@@ -179,6 +189,21 @@ mod tests {
         assert_eq!((card.source, card.target, card.slices_in), (Contrast::T2w, Contrast::T1w, 3));
         assert_eq!(card.get("name"), Some("t1w-from-t2w"));
         assert_eq!(card.get("else"), None);
+        assert_eq!(card.window, None);
+    }
+
+    #[test]
+    fn a_window_is_a_multiple_within_bounds() {
+        let window = |value| {
+            Card::from_properties(GOOD.into_iter().chain([("mrisynth.window", value)]))
+                .map(|card| card.window)
+        };
+        assert_eq!(window("16").unwrap(), Some(16));
+        assert_eq!(window("256").unwrap(), Some(256));
+        assert_eq!(window("1024").unwrap(), Some(1024));
+        for value in ["0", "8", "100", "1040", "-256", "", "256 x 256"] {
+            assert!(matches!(window(value), Err(Error::BadModel(_))), "{value}");
+        }
     }
 
     #[test]

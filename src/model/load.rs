@@ -62,8 +62,9 @@ pub(crate) fn load(bytes: &[u8], limits: &Limits, expected_sha256: Option<&str>)
     let graph = untrusted(|| engine.model_for_proto_model(&proto))?;
     let weight_bytes = 4 * proto.graph.iter().flat_map(|graph| &graph.initializer).map(elements).sum::<u64>();
     let loaded = Loaded { card, sha256, weight_bytes, graph, compiled: Mutex::default() };
-    // A small window shows now what would otherwise fail in the middle of a scan.
-    loaded.compile([4 * loaded.card.size_multiple; 2])?;
+    // Any window shows now what would otherwise fail in the middle of a scan; a small one soon.
+    let edge = loaded.card.window.unwrap_or(4 * loaded.card.size_multiple);
+    loaded.compile([edge; 2])?;
     Ok(loaded)
 }
 

@@ -124,6 +124,21 @@ pub fn largest_component(mask: &Array3<bool>) -> Array3<bool> {
     kept
 }
 
+/// How many parts of the mask do not hang together through voxel faces, of those with at least `smallest` voxels.
+pub fn component_count(mask: &Array3<bool>, smallest: usize) -> usize {
+    let Some(padded) = Padded::of(mask) else {
+        return 0;
+    };
+    let mut left = padded.cells.clone();
+    let mut count = 0;
+    for start in 0..left.len() {
+        if left[start] {
+            count += usize::from(padded.flood(&mut left, start).len() >= smallest);
+        }
+    }
+    count
+}
+
 /// Twice the common voxels over the sum of both masks' (Dice 1945); 1 for two empty masks.
 pub fn dice(a: &Array3<bool>, b: &Array3<bool>) -> f64 {
     let count = |mask: &Array3<bool>| mask.iter().filter(|inside| **inside).count();
@@ -137,6 +152,18 @@ pub fn dice(a: &Array3<bool>, b: &Array3<bool>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn components_are_counted_by_faces() {
+        let mut mask = in_memory_order((5, 5, 5), false);
+        assert_eq!(component_count(&mask, 1), 0);
+        mask[[0, 0, 0]] = true;
+        mask[[0, 0, 1]] = true;
+        mask[[1, 1, 1]] = true; // shares an edge only
+        mask[[4, 4, 4]] = true;
+        assert_eq!(component_count(&mask, 1), 3);
+        assert_eq!(component_count(&mask, 2), 1);
+    }
 
     #[test]
     fn enclosed_holes_are_filled_and_open_ones_are_not() {

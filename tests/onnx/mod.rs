@@ -45,6 +45,23 @@ pub fn convolution(slices_in: usize, channel: usize, shift: [usize; 2]) -> Model
     }
 }
 
+/// A model for windows of `window` x `window` voxels alone, that tells each voxel's place in its window:
+/// (row x window + column) / window^2.
+pub fn places(window: usize) -> Vec<u8> {
+    let mut model = convolution(1, 0, [0, 0]);
+    let count = window * window;
+    let places = (0..count).map(|place| place as f32 / count as f32).collect();
+    let edge = window as i64;
+    graph(&mut model).initializer.extend([
+        float_tensor("nothing", &[1], vec![0.0]),
+        float_tensor("places", &[1, 1, edge, edge], places),
+    ]);
+    append(&mut model, "Mul", &["nothing"], Vec::new());
+    append(&mut model, "Add", &["places"], Vec::new());
+    set_card(&mut model, "window", Some(&window.to_string()));
+    model.encode_to_vec()
+}
+
 /// The graph of a model, to be damaged.
 pub fn graph(model: &mut ModelProto) -> &mut GraphProto {
     model.graph.as_mut().unwrap()
