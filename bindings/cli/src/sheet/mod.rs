@@ -1,6 +1,5 @@
 //! The contact sheet: one picture on which each step of a run can be checked at a look.
 
-mod canvas;
 mod panel;
 mod view;
 
@@ -9,17 +8,15 @@ use mrisynth::prepare::normalize::percentile;
 use mrisynth::prepare::register::template;
 use mrisynth::prepare::{Prepared, brain};
 use mrisynth::{Grid, Result, Volume};
+use mrisynth_picture::{Canvas, Colour, GAP, Letters, Page, WHITE};
 use ndarray::Array3;
 
 use crate::report::one_line;
-use canvas::{Anchor, Canvas, Colour, Letters, WHITE};
 use panel::{Panel, Region, TITLE_HEIGHT};
 use view::{Bounds, Plane, View, interpolated, nearest};
 
 /// Pixels of the sheet from left to right.
 const WIDTH: u32 = 1800;
-/// Pixels between pictures, and around them.
-const GAP: u32 = 8;
 /// The tallest row of pictures, in pixels.
 const MAX_ROW: u32 = 330;
 const MASK_COLOUR: Colour = [0, 255, 60];
@@ -117,7 +114,7 @@ struct Sheet<'a> {
 
 impl Sheet<'_> {
     fn draw(&self) -> Result<Vec<u8>> {
-        let mut page = Page::default();
+        let mut page = Page::new(WIDTH);
         self.draw_head(&mut page);
         self.draw_brain(&mut page);
         match self.subject.prepared {
@@ -204,7 +201,7 @@ impl Sheet<'_> {
                     ..plain(*view, *slice, title, &colour)
                 })
                 .collect();
-            page.row(&panels);
+            row(page, &panels);
         }
     }
 
@@ -231,7 +228,7 @@ impl Sheet<'_> {
             panels.push(plain(*view, *slice, "bias field", &field));
             panels.push(plain(*view, *slice, "corrected", &corrected));
         }
-        page.row(&panels);
+        row(page, &panels);
     }
 
     fn draw_synthetic(&self, page: &mut Page, image: &Volume, contrast: Contrast) {
@@ -246,7 +243,7 @@ impl Sheet<'_> {
         page.text(Letters::Large, HEADING_COLOUR, &format!("INPUT, and below it the {word}"));
         let above: Vec<_> =
             slices.iter().map(|(view, slice, title)| plain(*view, *slice, title, &input)).collect();
-        page.row(&above);
+        row(page, &above);
         let below: Vec<_> = slices
             .iter()
             .map(|(view, slice, title)| Panel {
@@ -254,7 +251,7 @@ impl Sheet<'_> {
                 ..plain(*view, *slice, title, &synthetic)
             })
             .collect();
-        page.row(&below);
+        row(page, &below);
     }
 }
 
@@ -283,7 +280,7 @@ fn draw_standard(page: &mut Page, prepared: &Prepared) -> Result<()> {
         .iter()
         .map(|(view, slice, title)| Panel { contours: &contours, ..plain(*view, *slice, title, &colour) })
         .collect();
-    page.row(&panels);
+    row(page, &panels);
     Ok(())
 }
 
@@ -337,80 +334,27 @@ fn field_colour(value: f64) -> Colour {
     end.map(|part: f64| (110.0 + (part - 110.0) * value.abs()).round() as u8)
 }
 
-/// What is drawn so far, from the top.
-#[derive(Default)]
-struct Page {
-    strips: Vec<Canvas>,
-}
-
-impl Page {
-    /// Adds text, on more than one line if it is long.
-    fn text(&mut self, letters: Letters, colour: Colour, text: &str) {
-        let [width, height] = letters.size();
-        for line in wrapped(text, ((WIDTH - 2 * GAP) / width) as usize) {
-            let mut strip = Canvas::new(WIDTH, height + GAP / 2);
-            strip.text((GAP as i32, (GAP / 4) as i32), Anchor::TopLeft, letters, colour, false, &line);
-            self.strips.push(strip);
-        }
+/// Adds pictures side by side, all on one scale, as large as fit.
+fn row(page: &mut Page, panels: &[Panel<'_>]) {
+    let sizes: Vec<_> = panels.iter().map(|panel| panel.view.millimetres()).collect();
+    let across: f64 = sizes.iter().map(|[width, _]| width).sum();
+    let tallest = sizes.iter().map(|[_, height]| *height).fold(1.0, f64::max);
+    let free = WIDTH - GAP * (panels.len() as u32 + 1);
+    // A pixel each may be lost in rounding.
+    let scale = (f64::from(free - panels.len() as u32) / across.max(1.0)).min(f64::from(MAX_ROW) / tallest);
+    let height = panels.iter().map(|panel| panel.pixels(scale)[1]).max().unwrap_or(0);
+    let mut strip = Canvas::new(WIDTH, height + TITLE_HEIGHT + GAP);
+    let mut left = GAP as i32;
+    for panel in panels {
+        panel.draw(&mut strip, (left, 0), scale);
+        left += (panel.pixels(scale)[0] + GAP) as i32;
     }
-
-    /// Adds pictures side by side, all on one scale, as large as fit.
-    fn row(&mut self, panels: &[Panel<'_>]) {
-        let sizes: Vec<_> = panels.iter().map(|panel| panel.view.millimetres()).collect();
-        let across: f64 = sizes.iter().map(|[width, _]| width).sum();
-        let tallest = sizes.iter().map(|[_, height]| *height).fold(1.0, f64::max);
-        let free = WIDTH - GAP * (panels.len() as u32 + 1);
-        // A pixel each may be lost in rounding.
-        let scale =
-            (f64::from(free - panels.len() as u32) / across.max(1.0)).min(f64::from(MAX_ROW) / tallest);
-        let height = panels.iter().map(|panel| panel.pixels(scale)[1]).max().unwrap_or(0);
-        let mut strip = Canvas::new(WIDTH, height + TITLE_HEIGHT + GAP);
-        let mut left = GAP as i32;
-        for panel in panels {
-            panel.draw(&mut strip, (left, 0), scale);
-            left += (panel.pixels(scale)[0] + GAP) as i32;
-        }
-        self.strips.push(strip);
-    }
-
-    fn finish(self) -> Canvas {
-        Canvas::stacked(WIDTH, &self.strips)
-    }
-}
-
-/// The text in lines of at most `width` letters, broken between words where that can be.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let letters: Vec<char> = word.chars().collect();
-        for (part, piece) in letters.chunks(width.max(1)).enumerate() {
-            let piece: String = piece.iter().collect();
-            let line = lines.last_mut().map(|line| (line.chars().count(), line));
-            match line {
-                Some((used, line)) if part == 0 && used + 1 + piece.chars().count() <= width => {
-                    if used > 0 {
-                        line.push(' ');
-                    }
-                    line.push_str(&piece);
-                }
-                _ => lines.push(piece),
-            }
-        }
-    }
-    lines.retain(|line| !line.is_empty());
-    lines
+    page.strip(strip);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_text_is_broken_between_words() {
-        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrapped("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
-        assert!(wrapped("", 4).is_empty());
-    }
 
     #[test]
     fn field_colours_are_blue_grey_and_orange() {

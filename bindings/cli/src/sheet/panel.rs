@@ -1,14 +1,11 @@
 //! One picture of a sheet: a slice, the contours on it, and the letters that say which side is which.
 
-use super::canvas::{Anchor, Canvas, Colour, Letters, WHITE};
+use mrisynth_picture::{Anchor, Canvas, Colour, Letters, Marks, WHITE};
+
 use super::view::View;
 
 /// A region whose edge is drawn: which places, in fractional voxel indices, are inside.
 pub type Region<'a> = (&'a dyn Fn([f64; 3]) -> bool, Colour);
-
-/// Burnt into every picture of what no scanner has seen.
-const SYNTHETIC_COLOUR: Colour = [255, 80, 80];
-const LETTER_COLOUR: Colour = [120, 220, 255];
 
 /// A slice to draw.
 #[derive(Clone, Copy)]
@@ -55,24 +52,11 @@ impl Panel<'_> {
                 canvas.set(left + x as i32, top + y as i32, *colour);
             }
         }
-        self.letter(canvas, (left, top), [width as i32, height as i32]);
-    }
-
-    fn letter(&self, canvas: &mut Canvas, (left, top): (i32, i32), [width, height]: [i32; 2]) {
-        let [at_left, at_right, above] = self.view.plane().letters();
-        let (middle, centre) = (top + height / 2, left + width / 2);
-        let mut write = |place, anchor, text| {
-            canvas.text(place, anchor, Letters::Medium, LETTER_COLOUR, true, text);
-        };
-        write((left, middle), Anchor::MiddleLeft, at_left);
-        write((left + width - 1, middle), Anchor::MiddleRight, at_right);
-        write((centre, top), Anchor::TopCentre, above);
-        if let Some(word) = self.burnt {
-            let room = |letters: Letters| width as u32 >= letters.size()[0] * word.len() as u32;
-            let letters = if room(Letters::Large) { Letters::Large } else { Letters::Small };
-            let place = (centre, top + height - 1);
-            canvas.text(place, Anchor::BottomCentre, letters, SYNTHETIC_COLOUR, true, word);
-        }
+        Marks { letters: self.view.plane().letters(), burnt: self.burnt }.draw(
+            canvas,
+            (left, top),
+            [width as i32, height as i32],
+        );
     }
 }
 
@@ -91,6 +75,7 @@ fn edge(inside: &[bool], width: u32, height: u32) -> Vec<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mrisynth_picture::{LETTER_COLOUR, SYNTHETIC_COLOUR};
 
     /// A volume of 40 x 50 x 10 voxels of 1 mm, and an axial view of it.
     fn drawn(panel: impl Fn(View) -> Canvas) -> Vec<[u8; 3]> {

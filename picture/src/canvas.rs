@@ -14,13 +14,17 @@ use mrisynth::{Error, Result};
 /// Red, green, blue.
 pub type Colour = [u8; 3];
 
+/// The brightest colour.
 pub const WHITE: Colour = [255, 255, 255];
 
 /// How large letters are.
 #[derive(Clone, Copy, Debug)]
 pub enum Letters {
+    /// 7 x 13 pixels.
     Small,
+    /// 9 x 15 pixels.
     Medium,
+    /// 10 x 20 pixels.
     Large,
 }
 
@@ -43,10 +47,15 @@ impl Letters {
 /// Where a text lies about its point.
 #[derive(Clone, Copy, Debug)]
 pub enum Anchor {
+    /// The point is the text's top left corner.
     TopLeft,
+    /// The middle of its top.
     TopCentre,
+    /// The middle of its bottom.
     BottomCentre,
+    /// The middle of its left edge.
     MiddleLeft,
+    /// The middle of its right edge.
     MiddleRight,
 }
 
@@ -72,6 +81,7 @@ pub struct Canvas {
 }
 
 impl Canvas {
+    /// A black picture of so many pixels.
     pub fn new(width: u32, height: u32) -> Self {
         Self { width, height, bytes: vec![0; 3 * width as usize * height as usize] }
     }
@@ -129,7 +139,7 @@ impl Canvas {
                 writer.write_image_data(&self.bytes)?;
                 writer.finish()
             })
-            .map_err(|fault| Error::Internal(format!("the contact sheet could not be encoded: {fault}")))?;
+            .map_err(|fault| Error::Internal(format!("a picture could not be encoded: {fault}")))?;
         Ok(file)
     }
 }
