@@ -8,6 +8,7 @@ use super::appearance::Appearance;
 use super::deform::Warp;
 use super::field::{Field, index, mix};
 use super::labels::LabelMap;
+use super::person::Group;
 use super::tissue::{TISSUES, Tissue};
 
 /// Noise-free images of one head on a 1 mm RAS grid, and what later steps need to know of its anatomy.
@@ -51,7 +52,7 @@ pub struct Texture {
 
 impl Texture {
     /// Structures of four scales, from 2 mm to regions of the brain.
-    pub fn random(dims: [usize; 3], random: &mut Random) -> Self {
+    pub fn random(dims: [usize; 3], group: &Group, random: &mut Random) -> Self {
         let mut myelin = Field::filled(dims, 0.0);
         for (spacing, deviation) in [(1.6, 0.5), (3.5, 0.5), (9.0, 0.5), (24.0, 0.6)] {
             let weight = deviation * random.random_range(0.5..1.4_f32);
@@ -68,7 +69,7 @@ impl Texture {
             }
             factors
         });
-        let density = random.random_range(0.05..0.5_f32);
+        let density = random.random_range(group.vessels.clone());
         let mut vessels = Field::noise(dims, 2.2, random);
         for value in &mut vessels.values {
             *value = (density * (0.6 + 0.7 * *value)).clamp(0.0, 0.9);
@@ -76,10 +77,10 @@ impl Texture {
         Self {
             myelin,
             own,
-            halo: random.random_range(0.0..1.8),
+            halo: random.random_range(group.halo.clone()),
             slope: random.random_range(-0.7..0.7),
             vessels,
-            narrowness: random.random_range(0.0..0.5),
+            narrowness: random.random_range(group.narrowness.clone()),
         }
     }
 
@@ -196,8 +197,13 @@ fn quadratic_b_spline(t: f32) -> [f32; 3] {
 }
 
 /// Draws perivascular spaces: short, thin tubes of fluid in white matter and putamen that run towards the ventricles.
-pub fn add_perivascular_spaces(scene: &mut Scene, appearance: &Appearance, random: &mut Random) {
-    let count = random.random_range(0..150);
+pub fn add_perivascular_spaces(
+    scene: &mut Scene,
+    appearance: &Appearance,
+    group: &Group,
+    random: &mut Random,
+) {
+    let count = random.random_range(group.perivascular_spaces.clone());
     let mut fluid = Field::filled(scene.dims(), 0.0);
     for _ in 0..count {
         let Some(start) = random_white_voxel(scene, random) else { break };

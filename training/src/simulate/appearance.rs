@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use super::Random;
-use super::signal::{Mprage, ernst_angle, mprage, spin_echo, spoiled_gradient_echo};
+use super::signal::{Mprage, Sequence, ernst_angle};
 use super::tissue::{FieldStrength, Relaxation, TISSUES, Tissue, relaxation};
 
 /// The brightness of everything on one contrast, in arbitrary units.
@@ -26,6 +26,28 @@ pub struct Appearance {
     pub t2w: Contrast,
 }
 
+/// How far a tissue's parameters of one head may be from the typical ones, as parts of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Of T1 and of T2.
+    pub relaxation: f32,
+    /// Of proton density.
+    pub density: f32,
+    /// Of T2* beyond that of T2.
+    pub inhomogeneity: f32,
+}
+
+impl Spread {
+    /// Covers the differences between heads and those between publications.
+    pub const WIDE: Self = Self { relaxation: 0.08, density: 0.04, inhomogeneity: 0.1 };
+
+    /// Covers the differences between healthy people of one age.
+    pub const NARROW: Self = Self { relaxation: 0.03, density: 0.015, inhomogeneity: 0.05 };
+
+    /// Covers the differences between people of different ages with a disease.
+    pub const MEDIUM: Self = Self { relaxation: 0.05, density: 0.025, inhomogeneity: 0.08 };
+}
+
 impl Contrast {
     /// Brightness of white matter, the yardstick of noise.
     pub fn white_matter(&self) -> f32 {
@@ -45,8 +67,8 @@ impl Appearance {
             let strength =
                 if random.random_bool(0.6) { FieldStrength::Tesla3 } else { FieldStrength::Tesla1p5 };
             let white = relaxation(Tissue::WhiteMatter, strength);
-            let (t1w, t2w) = (T1Sequence::random(&white, random), T2Sequence::random(random));
-            Self::from_sequences(strength, &t1w, &t2w, random)
+            let sequences = [random_t1w_sequence(&white, random), random_t2w_sequence(random)];
+            Self::from_sequences(strength, &sequences, &Spread::WIDE, random)
         } else {
             Self::from_priors(random)
         }
@@ -54,7 +76,7 @@ impl Appearance {
 
     /// Of an MPRAGE and a turbo spin echo at 3 T.
     pub fn clear(random: &mut Random) -> Self {
-        let t1w = T1Sequence::Mprage(Mprage {
+        let t1w = Sequence::Mprage(Mprage {
             repetition_time: 2400.0,
             inversion_time: 1000.0,
             echo_time: 2.2,
@@ -62,18 +84,18 @@ impl Appearance {
             excitations: 176.0,
             flip_angle: 8.0,
         });
-        let t2w = T2Sequence { repetition_time: 5000.0, echo_time: 100.0 };
-        Self::from_sequences(FieldStrength::Tesla3, &t1w, &t2w, random)
+        let t2w = Sequence::SpinEcho { repetition_time: 5000.0, echo_time: 100.0 };
+        Self::from_sequences(FieldStrength::Tesla3, &[t1w, t2w], &Spread::WIDE, random)
     }
 
-    /// Tissue parameters with a jitter for the subject, seen by two sequences.
-    fn from_sequences(
+    /// Tissue parameters with the subject's own deviation, seen by the sequences of T1w and T2w.
+    pub fn from_sequences(
         strength: FieldStrength,
-        t1w: &T1Sequence,
-        t2w: &T2Sequence,
+        [t1w, t2w]: &[Sequence; 2],
+        spread: &Spread,
         random: &mut Random,
     ) -> Self {
-        let mut tissues = Tissue::ALL.map(|tissue| jittered(&relaxation(tissue, strength), random));
+        let mut tissues = Tissue::ALL.map(|tissue| jittered(&relaxation(tissue, strength), spread, random));
         // One fluid, wherever it is.
         for tissue in [Tissue::Ventricle, Tissue::OuterFluid] {
             tissues[tissue as usize] = tissues[Tissue::Fluid as usize];
@@ -162,75 +184,50 @@ fn between_grey_and_white(tissue: Tissue) -> Option<(f32, f32)> {
     })
 }
 
-/// A T1-weighted sequence with its timing; milliseconds and degrees.
-enum T1Sequence {
-    Mprage(Mprage),
-    SpoiledGradientEcho { repetition_time: f32, echo_time: f32, flip_angle: f32 },
-    SpinEcho { repetition_time: f32, echo_time: f32 },
-}
-
-impl T1Sequence {
-    /// Timings of clinical protocols, checked against the white matter's T1 so that the image is T1-weighted.
-    fn random(white: &Relaxation, random: &mut Random) -> Self {
-        match random.random_range(0..10) {
-            0..5 => Self::Mprage(Mprage {
-                repetition_time: random.random_range(2200.0..2600.0),
-                inversion_time: random.random_range(850.0..1100.0),
-                echo_time: random.random_range(2.0..3.5),
-                echo_spacing: random.random_range(6.0..9.0),
-                excitations: random.random_range(150.0..190.0),
-                flip_angle: random.random_range(8.0..9.0),
-            }),
-            5..8 => {
-                let repetition_time = random.random_range(4.3..30.0_f32);
-                // At the Ernst angle and below, proton density decides.
-                let lowest = (1.8 * ernst_angle(white.t1, repetition_time)).max(10.0);
-                Self::SpoiledGradientEcho {
-                    repetition_time,
-                    echo_time: random.random_range(2.0..(0.5 * repetition_time).clamp(2.1, 10.0)),
-                    flip_angle: random.random_range(lowest..lowest.max(35.0) + 1.0),
-                }
+/// A T1-weighted sequence with a clinical timing, checked against the white matter's T1 so that the image is T1-weighted.
+fn random_t1w_sequence(white: &Relaxation, random: &mut Random) -> Sequence {
+    match random.random_range(0..10) {
+        0..5 => Sequence::Mprage(Mprage {
+            repetition_time: random.random_range(2200.0..2600.0),
+            inversion_time: random.random_range(850.0..1100.0),
+            echo_time: random.random_range(2.0..3.5),
+            echo_spacing: random.random_range(6.0..9.0),
+            excitations: random.random_range(150.0..190.0),
+            flip_angle: random.random_range(8.0..9.0),
+        }),
+        5..8 => {
+            let repetition_time = random.random_range(4.3..30.0_f32);
+            let lowest = lowest_t1w_angle(white, repetition_time);
+            Sequence::SpoiledGradientEcho {
+                repetition_time,
+                echo_time: random.random_range(2.0..(0.5 * repetition_time).clamp(2.1, 10.0)),
+                flip_angle: random.random_range(lowest..lowest.max(35.0) + 1.0),
             }
-            _ => Self::SpinEcho {
-                repetition_time: random.random_range(400.0..700.0),
-                echo_time: random.random_range(8.0..20.0),
-            },
         }
-    }
-
-    fn signal(&self, tissue: &Relaxation) -> f32 {
-        match *self {
-            Self::Mprage(ref timing) => mprage(tissue, timing),
-            Self::SpoiledGradientEcho { repetition_time, echo_time, flip_angle } => {
-                spoiled_gradient_echo(tissue, repetition_time, echo_time, flip_angle)
-            }
-            Self::SpinEcho { repetition_time, echo_time } => spin_echo(tissue, repetition_time, echo_time),
-        }
+        _ => Sequence::SpinEcho {
+            repetition_time: random.random_range(400.0..700.0),
+            echo_time: random.random_range(8.0..20.0),
+        },
     }
 }
 
-/// A turbo spin echo (also with variable flip angles) by its effective echo time; milliseconds.
-struct T2Sequence {
-    repetition_time: f32,
-    echo_time: f32,
+/// The smallest flip angle, in degrees, at which a spoiled gradient echo is T1-weighted: at the Ernst angle and below,
+/// proton density decides.
+pub fn lowest_t1w_angle(white: &Relaxation, repetition_time: f32) -> f32 {
+    (1.8 * ernst_angle(white.t1, repetition_time)).max(10.0)
 }
 
-impl T2Sequence {
-    fn random(random: &mut Random) -> Self {
-        let repetition_time = random.random_range(2970.0_f32.ln()..11470.0_f32.ln()).exp();
-        Self { repetition_time, echo_time: random.random_range(83.0..123.0) }
-    }
-
-    fn signal(&self, tissue: &Relaxation) -> f32 {
-        spin_echo(tissue, self.repetition_time, self.echo_time)
-    }
+/// A spin echo with a clinical T2-weighted timing.
+fn random_t2w_sequence(random: &mut Random) -> Sequence {
+    let repetition_time = random.random_range(2970.0_f32.ln()..11470.0_f32.ln()).exp();
+    Sequence::SpinEcho { repetition_time, echo_time: random.random_range(83.0..123.0) }
 }
 
-/// Up to 10 % off, and proton density up to 4 %.
-fn jittered(tissue: &Relaxation, random: &mut Random) -> Relaxation {
+fn jittered(tissue: &Relaxation, spread: &Spread, random: &mut Random) -> Relaxation {
     let mut factor = |part: f32| random.random_range(1.0 - part..1.0 + part);
-    let (t1, t2, density) = (factor(0.08), factor(0.08), factor(0.04));
-    Relaxation { t2_star: tissue.t2_star * t2 * factor(0.1), ..scaled(tissue, t1, t2, density) }
+    let (t1, t2, density) = (factor(spread.relaxation), factor(spread.relaxation), factor(spread.density));
+    let t2_star = tissue.t2_star * t2 * factor(spread.inhomogeneity);
+    Relaxation { t2_star, ..scaled(tissue, t1, t2, density) }
 }
 
 fn scaled(tissue: &Relaxation, t1: f32, t2: f32, density: f32) -> Relaxation {

@@ -6,6 +6,8 @@ use rand::RngExt;
 use super::Random;
 use super::field::{Field, index};
 use super::labels::LabelMap;
+use super::person::Group;
+use super::pose;
 
 /// Random displacements are drawn on a coarser grid of this many millimetres.
 const COARSE_STEP: usize = 3;
@@ -16,12 +18,15 @@ const BROAD_SPACING: f32 = 50.0;
 /// How fast the push of enlarged ventricles fades, in millimetres.
 const PUSH_REACH: f32 = 9.0;
 
+/// A linear map, by rows.
+pub(crate) type Matrix = [[f32; 3]; 3];
+
 /// A map from voxels of a 1 mm RAS grid to millimetres in a label map.
 pub struct Warp {
     /// Voxels of the grid, 1 mm each.
     pub dims: [usize; 3],
     /// From millimetres around the grid's centre to millimetres around the label map's centre.
-    matrix: [[f32; 3]; 3],
+    matrix: Matrix,
     label_centre: [f32; 3],
     displacement: [Field; 3],
     push: Option<Push>,
@@ -36,28 +41,34 @@ struct Push {
 }
 
 impl Warp {
-    /// A random warp of `labels`, whose `ventricle_distance` is that of [`LabelMap::ventricle_distance`].
-    pub fn random(labels: &LabelMap, ventricle_distance: &Field, random: &mut Random) -> Self {
-        let push = random.random_bool(0.35).then(|| Push {
-            millimetres: random.random_range(0.5..3.5),
+    /// A random warp of `labels` to a head of `group`; `ventricle_distance` is that of
+    /// [`LabelMap::ventricle_distance`].
+    pub fn random(labels: &LabelMap, ventricle_distance: &Field, group: &Group, random: &mut Random) -> Self {
+        let push = random.random_bool(group.enlarged).then(|| Push {
+            millimetres: random.random_range(group.enlargement.clone()),
             distance: ventricle_distance.clone().blurred([1.5; 3]),
             sizes: labels.sizes,
         });
         let spacing = random.random_range(12.0..30.0_f32);
         let local = STEEPEST * spacing * random.random_range(0.3..1.0_f32);
         let broad = random.random_range(0.5..2.5_f32);
-        let forward = random_affine(random);
+        let mut forward = random_affine(group, random);
+        if group.upright
+            && let Some(upright) = pose::upright(labels)
+        {
+            forward = product(&forward, &upright);
+        }
         let displacement = Displacement { spacing, local, broad };
         Self { push, ..Self::new(labels, &forward, &displacement, random) }
     }
 
     /// Small irregularities, so that the two sides differ; nothing moves far.
-    pub fn gentle(labels: &LabelMap, _: &Field, random: &mut Random) -> Self {
+    pub fn gentle(labels: &LabelMap, _: &Field, _: &Group, random: &mut Random) -> Self {
         let unchanged = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
         Self::new(labels, &unchanged, &Displacement { spacing: 14.0, local: 1.2, broad: 1.5 }, random)
     }
 
-    fn new(labels: &LabelMap, forward: &[[f32; 3]; 3], size: &Displacement, random: &mut Random) -> Self {
+    fn new(labels: &LabelMap, forward: &Matrix, size: &Displacement, random: &mut Random) -> Self {
         let extent = labels.extent();
         let dims = forward.map(|row| {
             let length: f32 = (0..3).map(|axis| row[axis].abs() * extent[axis]).sum();
@@ -121,9 +132,9 @@ impl Push {
     }
 }
 
-/// Rotation of at most 10 degrees about each axis, size 0.86 to 1.10, a little stretch and shear.
-fn random_affine(random: &mut Random) -> [[f32; 3]; 3] {
-    let size = random.random_range(0.86..1.10_f32);
+/// Rotation and size in the group's ranges, a little stretch and shear.
+fn random_affine(group: &Group, random: &mut Random) -> Matrix {
+    let size = random.random_range(group.size.clone());
     let mut matrix = [[0.0; 3]; 3];
     for (row, line) in matrix.iter_mut().enumerate() {
         for (column, entry) in line.iter_mut().enumerate() {
@@ -135,13 +146,13 @@ fn random_affine(random: &mut Random) -> [[f32; 3]; 3] {
         }
     }
     for axis in 0..3 {
-        let angle = random.random_range(-10.0..10.0_f32).to_radians();
+        let angle = random.random_range(-group.rotation..group.rotation).to_radians();
         matrix = product(&rotation(axis, angle), &matrix);
     }
     matrix
 }
 
-pub(crate) fn rotation(axis: usize, angle: f32) -> [[f32; 3]; 3] {
+pub(crate) fn rotation(axis: usize, angle: f32) -> Matrix {
     let (first, second) = ((axis + 1) % 3, (axis + 2) % 3);
     let mut matrix = [[0.0; 3]; 3];
     matrix[axis][axis] = 1.0;
@@ -152,12 +163,12 @@ pub(crate) fn rotation(axis: usize, angle: f32) -> [[f32; 3]; 3] {
     matrix
 }
 
-pub(crate) fn product(a: &[[f32; 3]; 3], b: &[[f32; 3]; 3]) -> [[f32; 3]; 3] {
+pub(crate) fn product(a: &Matrix, b: &Matrix) -> Matrix {
     [0, 1, 2].map(|row| [0, 1, 2].map(|column| (0..3).map(|k| a[row][k] * b[k][column]).sum()))
 }
 
 /// The inverse by the adjugate; the random affines are far from singular.
-pub(crate) fn inverse(m: &[[f32; 3]; 3]) -> [[f32; 3]; 3] {
+pub(crate) fn inverse(m: &Matrix) -> Matrix {
     let cofactor = |row: usize, column: usize| {
         let (r1, r2) = ((row + 1) % 3, (row + 2) % 3);
         let (c1, c2) = ((column + 1) % 3, (column + 2) % 3);
@@ -178,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_inverse_undoes_an_affine() {
-        let matrix = random_affine(&mut Random::new(5, 0));
+        let matrix = random_affine(&Group::ANY, &mut Random::new(5, 0));
         let unit = product(&inverse(&matrix), &matrix);
         for (row, line) in unit.iter().enumerate() {
             for (column, entry) in line.iter().enumerate() {
@@ -192,7 +203,7 @@ mod tests {
         let map = empty_map();
         let distance = Field::filled(map.dims, 1000.0);
         for seed in 0..5 {
-            let warp = Warp::random(&map, &distance, &mut Random::new(seed, 0));
+            let warp = Warp::random(&map, &distance, &Group::ANY, &mut Random::new(seed, 0));
             for axis in 0..3 {
                 for position in 5..30 {
                     let mut at = [20; 3];

@@ -12,7 +12,8 @@ use super::deform::Warp;
 use super::degrade::Acquisition;
 use super::field::{Field, index};
 use super::labels::bounding_box;
-use super::{Finished, Random, phantom, simulate_with};
+use super::person::Group;
+use super::{Finished, Plan, Random, phantom, simulate_with};
 use crate::error::Error;
 
 /// Voxels of the simulation for one voxel of the example, along each axis.
@@ -41,7 +42,8 @@ pub fn small_example(seed: u64) -> Result<Example, mrisynth::Error> {
     let appearance = Appearance::clear(&mut random);
     let acquisitions = [Acquisition::fine(), Acquisition::fine()];
     let count = random.random_range(12..20);
-    let finished = simulate_with(labels, Warp::gentle, appearance, count, acquisitions, &mut random);
+    let plan = Plan { group: Group::ANY, appearance, lesion_count: count, acquisitions };
+    let finished = simulate_with(labels, Warp::gentle, &plan, &mut random);
     reduced(&finished, centre)
 }
 

@@ -9,6 +9,7 @@ use rand::RngExt;
 use super::Random;
 use super::distance::distance_to;
 use super::field::{Field, index};
+use super::person::Group;
 use super::tissue::Tissue;
 use crate::error::Error;
 
@@ -143,10 +144,10 @@ impl LabelMap {
     /// The hull is the brain closed by a ball of random radius. Fluid covers the gyri to one height; the extraction cuts
     /// at another, uneven one, so that in places it keeps some membrane, and in places it cuts at the cortex. What is
     /// enclosed in a slice is fluid too.
-    pub fn fill_hull(&mut self, random: &mut Random) {
-        let radius = random.random_range(2.5..4.5_f32);
-        let fluid_height = random.random_range(-2.0..1.0_f32);
-        let cut_height = random.random_range(-1.5..1.0_f32);
+    pub fn fill_hull(&mut self, group: &Group, random: &mut Random) {
+        let radius = random.random_range(group.closing.clone());
+        let fluid_height = random.random_range(group.fluid_height.clone());
+        let cut_height = random.random_range(group.cut_height.clone());
         let unevenness = random.random_range(0.3..0.8_f32);
         let to_brain = distance_to(self.dims, self.sizes, |at| is_brain(self.tissues[at]));
         let to_outside = distance_to(self.dims, self.sizes, |at| to_brain.values[at] > radius);
@@ -318,7 +319,7 @@ mod tests {
         let mut map = LabelMap::of_volume(&cube(LIA, 84)).unwrap();
         let slit = index(map.dims, [50, 50, 50]);
         map.tissues[slit] = Tissue::Background;
-        map.fill_hull(&mut Random::new(1, 1));
+        map.fill_hull(&Group::ANY, &mut Random::new(1, 1));
         assert_eq!(map.tissues[slit], Tissue::Fluid);
         assert_eq!(map.tissues[0], Tissue::Background);
     }

@@ -53,6 +53,11 @@ pub fn random_count(random: &mut Random) -> usize {
     if random.random_bool(0.15) { 0 } else { random.random_range(0.0..60.0_f32.ln()).exp().round() as usize }
 }
 
+/// A number of lesions from 5 to 80, more often small than large: somebody with multiple sclerosis has some.
+pub fn random_count_of_patient(random: &mut Random) -> usize {
+    random.random_range(5.0_f32.ln()..80.0_f32.ln()).exp().round() as usize
+}
+
 /// Adds about `count` lesions and, in some subjects, confluent caps at the ventricles. Returns the part of lesion in
 /// each voxel.
 pub fn add(scene: &mut Scene, appearance: &Appearance, count: usize, random: &mut Random) -> Field {

@@ -21,12 +21,115 @@ pub struct Mprage {
     pub flip_angle: f32,
 }
 
+/// Timing of a turbo spin echo: one excitation of 90 degrees, then a train of refocused echoes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TurboSpinEcho {
+    /// From one excitation to the next.
+    pub repetition_time: f32,
+    /// From the excitation to the echo at the centre of k-space, as the scanner states it.
+    pub echo_time: f32,
+    /// The echo time of a spin echo with the same T2 contrast: `echo_time` where refocusing pulses turn by 180 degrees,
+    /// less where smaller angles keep magnetization along the field for a part of the time.
+    pub equivalent_echo_time: f32,
+    /// From one echo to the next.
+    pub echo_spacing: f32,
+    /// Echoes of the train.
+    pub echoes: u16,
+    /// Whether the refocusing angle varies inside the train, as in 3D sequences (SPACE, CUBE).
+    pub variable_angles: bool,
+}
+
+/// The numbers by which protocols describe a sequence; milliseconds and degrees, `None` where a sequence has no such
+/// number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    pub repetition_time: f32,
+    pub echo_time: f32,
+    /// See [`TurboSpinEcho::equivalent_echo_time`].
+    pub equivalent_echo_time: f32,
+    pub inversion_time: Option<f32>,
+    /// Of the excitation.
+    pub flip_angle: f32,
+    pub echo_spacing: Option<f32>,
+    /// Echoes of one train.
+    pub echoes: Option<f32>,
+}
+
+/// A pulse sequence with its timing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sequence {
+    /// Magnetization-prepared rapid gradient echo.
+    Mprage(Mprage),
+    /// Spoiled gradient echo (FSPGR, FLASH) in its steady state; milliseconds and degrees.
+    SpoiledGradientEcho { repetition_time: f32, echo_time: f32, flip_angle: f32 },
+    /// Spin echo; milliseconds.
+    SpinEcho { repetition_time: f32, echo_time: f32 },
+    /// Turbo spin echo, also with variable refocusing angles (SPACE, CUBE).
+    TurboSpinEcho(TurboSpinEcho),
+}
+
+impl Sequence {
+    /// The numbers of its protocol.
+    pub fn timing(&self) -> Timing {
+        let plain = |repetition_time, echo_time, flip_angle| Timing {
+            repetition_time,
+            echo_time,
+            equivalent_echo_time: echo_time,
+            inversion_time: None,
+            flip_angle,
+            echo_spacing: None,
+            echoes: None,
+        };
+        match *self {
+            Self::Mprage(timing) => Timing {
+                inversion_time: Some(timing.inversion_time),
+                echo_spacing: Some(timing.echo_spacing),
+                echoes: Some(timing.excitations),
+                ..plain(timing.repetition_time, timing.echo_time, timing.flip_angle)
+            },
+            Self::SpoiledGradientEcho { repetition_time, echo_time, flip_angle } => {
+                plain(repetition_time, echo_time, flip_angle)
+            }
+            Self::SpinEcho { repetition_time, echo_time } => plain(repetition_time, echo_time, 90.0),
+            Self::TurboSpinEcho(timing) => Timing {
+                equivalent_echo_time: timing.equivalent_echo_time,
+                echo_spacing: Some(timing.echo_spacing),
+                echoes: Some(f32::from(timing.echoes)),
+                ..plain(timing.repetition_time, timing.echo_time, 90.0)
+            },
+        }
+    }
+
+    /// The brightness of a tissue.
+    pub fn signal(&self, tissue: &Relaxation) -> f32 {
+        match *self {
+            Self::Mprage(ref timing) => mprage(tissue, timing),
+            Self::SpoiledGradientEcho { repetition_time, echo_time, flip_angle } => {
+                spoiled_gradient_echo(tissue, repetition_time, echo_time, flip_angle)
+            }
+            Self::SpinEcho { repetition_time, echo_time } => spin_echo(tissue, repetition_time, echo_time),
+            Self::TurboSpinEcho(ref timing) => turbo_spin_echo(tissue, timing),
+        }
+    }
+}
+
 /// Spin echo with a 90 degree excitation: PD (1 - exp(-TR/T1)) exp(-TE/T2).
 ///
-/// For TE much shorter than TR; see Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, section 14.3. A
-/// turbo spin echo follows it with the effective echo time (section 16.4).
+/// For TE much shorter than TR; see Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, section 14.3.
 pub fn spin_echo(tissue: &Relaxation, repetition_time: f32, echo_time: f32) -> f32 {
     tissue.density * recovery(repetition_time, tissue.t1) * (-echo_time / tissue.t2).exp()
+}
+
+/// Turbo spin echo: PD (1 - exp(-(TR - ETL ESP)/T1)) exp(-TE/T2) where refocusing is complete.
+///
+/// The train of ETL echoes, ESP apart, holds the longitudinal magnetization near 0, so that it recovers only in what is
+/// left of TR (Bernstein, King and Zhou 2004, section 16.4). This is what darkens fluid in long trains. A spin echo is
+/// the limit of a train that takes no time. With smaller refocusing angles, the equivalent echo time stands for TE,
+/// and the train counts as long as the magnetization is transverse: the same part of it as of the echo time.
+pub fn turbo_spin_echo(tissue: &Relaxation, timing: &TurboSpinEcho) -> f32 {
+    let transverse = timing.equivalent_echo_time / timing.echo_time;
+    let train = transverse * f32::from(timing.echoes) * timing.echo_spacing;
+    spin_echo(tissue, (timing.repetition_time - train).max(0.0), timing.equivalent_echo_time)
 }
 
 /// Spoiled gradient echo in its steady state:
@@ -121,6 +224,51 @@ mod tests {
         assert!(close(spin_echo(&TISSUE, 1e9, TISSUE.t2), TISSUE.density / std::f32::consts::E));
         assert!(close(spin_echo(&TISSUE, 900.0 * std::f32::consts::LN_2, 0.0), 0.4));
         assert_eq!(spin_echo(&TISSUE, 0.0, 0.0), 0.0);
+    }
+
+    #[test]
+    fn a_turbo_spin_echo_whose_train_takes_no_time_is_a_spin_echo() {
+        let timing = TurboSpinEcho {
+            repetition_time: 3000.0,
+            echo_time: 100.0,
+            equivalent_echo_time: 100.0,
+            echo_spacing: 1e-6,
+            echoes: 1,
+            variable_angles: false,
+        };
+        assert!(close(turbo_spin_echo(&TISSUE, &timing), spin_echo(&TISSUE, 3000.0, 100.0)));
+        // With a long train, the recovery is that of a shorter repetition.
+        let long = TurboSpinEcho { echo_spacing: 10.0, echoes: 50, ..timing };
+        assert!(close(turbo_spin_echo(&TISSUE, &long), spin_echo(&TISSUE, 2500.0, 100.0)));
+        // Transverse for half of the time: half of the train, half of the echo time.
+        let half = TurboSpinEcho { equivalent_echo_time: 50.0, ..long };
+        assert!(close(turbo_spin_echo(&TISSUE, &half), spin_echo(&TISSUE, 2750.0, 50.0)));
+        // A train as long as the repetition leaves nothing, and never less.
+        let endless = TurboSpinEcho { echoes: 400, ..long };
+        assert_eq!(turbo_spin_echo(&TISSUE, &endless), 0.0);
+    }
+
+    #[test]
+    fn a_turbo_spin_echo_agrees_with_a_simulation_pulse_by_pulse() {
+        let (spacing, echoes, repetition) = (10.0, 16, 3000.0);
+        let relax = |m: f32, time: f32| 1.0 + (m - 1.0) * (-time / TISSUE.t1).exp();
+        // The excitation leaves no longitudinal magnetization; each refocusing pulse turns it over.
+        let mut m = 0.0;
+        for _ in 0..echoes {
+            m = relax(-relax(m, 0.5 * spacing), 0.5 * spacing);
+        }
+        m = relax(m, repetition - spacing * echoes as f32);
+        let expected = 0.8 * m * (-100.0 / TISSUE.t2).exp();
+        let timing = TurboSpinEcho {
+            repetition_time: repetition,
+            echo_time: 100.0,
+            equivalent_echo_time: 100.0,
+            echo_spacing: spacing,
+            echoes: echoes as u16,
+            variable_angles: false,
+        };
+        let signal = turbo_spin_echo(&TISSUE, &timing);
+        assert!((signal / expected - 1.0).abs() < 0.01, "{signal} {expected}");
     }
 
     #[test]
