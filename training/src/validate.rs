@@ -2,30 +2,29 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use mrisynth::Contrast;
-use mrisynth::Control;
+use clap::{ArgGroup, Args};
 use mrisynth::metrics::{self, Score};
 use mrisynth::model::{LoadOptions, Model};
 use mrisynth::synthesize::{Options, synthesize};
+use mrisynth::{Contrast, Control, Volume};
 use serde::Serialize;
 
+use crate::data::store;
+use crate::data::studies::{self, chosen};
 use crate::error::Error;
-use crate::pairs::{self, Pair, PairFiles};
-use crate::prepare;
 
-/// Score a model on pairs of prepared scans: PSNR, SSIM and MAE of axial slices, averaged.
+/// Score a model on pairs of scans or stored subjects: PSNR, SSIM and MAE of axial slices, averaged.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("source").required(true)))]
 pub struct Arguments {
     /// The model file.
     #[arg(long)]
     model: PathBuf,
-    /// The list of studies: a CSV file with the columns id, patient, t1w, t2w; paths are relative to it.
-    #[arg(long)]
-    pairs: PathBuf,
-    /// Take these patients only; repeatable.
-    #[arg(long = "patient")]
-    patients: Vec<String>,
+    #[command(flatten)]
+    studies: studies::Arguments,
+    /// A store of subjects.
+    #[arg(long, group = "source", conflicts_with_all = ["prepared", "skip_refused", "accept_implausible"])]
+    store: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -35,22 +34,74 @@ pub struct Arguments {
 }
 
 /// The scores of one study.
-#[derive(Debug, Serialize)]
-struct StudyScore {
-    id: String,
-    patient: String,
+#[derive(Clone, Debug, Serialize)]
+pub struct StudyScore {
+    /// Names the study.
+    pub id: String,
+    /// Names the person.
+    pub patient: String,
     /// The synthetic volume as it is.
-    direct: Score,
+    pub direct: Score,
     /// After the one factor and offset that bring it nearest to the real one inside the brain.
-    fitted: Score,
+    pub fitted: Score,
+}
+
+impl StudyScore {
+    /// Scores a study's synthetic volume against the real one.
+    ///
+    /// # Errors
+    /// Those of [`metrics::score`].
+    pub fn of(id: &str, patient: &str, reference: &Volume, synthetic: &Volume) -> Result<Self, Error> {
+        // Where the real scan has signal, so that no metric may see an invented background.
+        let brain = reference.voxels().mapv(|value| value > 0.0);
+        let score = |fit| metrics::score(reference, synthetic, &brain, fit);
+        Ok(Self { id: id.into(), patient: patient.into(), direct: score(false)?, fitted: score(true)? })
+    }
 }
 
 /// Does what the arguments say.
 pub fn run(arguments: Arguments) -> Result<(), Error> {
     let model = Model::open(&arguments.model, &LoadOptions::default())?;
-    let list = prepare::chosen(pairs::read_list(&arguments.pairs)?, &arguments.patients)?;
-    let score = |files: &PairFiles| score_study(&model, files, arguments.threads);
-    let scores: Vec<StudyScore> = list.iter().map(score).collect::<Result<_, _>>()?;
+    let control = || Control {
+        threads: arguments.threads,
+        accept_implausible: arguments.studies.accept_implausible,
+        ..Control::default()
+    };
+    let score = |id: &str, patient: &str, [t1w, t2w]: [Volume; 2]| {
+        let (source, reference) = match model.card().target {
+            Contrast::T1w => (t2w, t1w),
+            Contrast::T2w => (t1w, t2w),
+        };
+        let synthetic = synthesize(&model, &source, &source.grid(), &Options::prepared(), &mut control())?;
+        StudyScore::of(id, patient, &reference, &synthetic)
+    };
+    let mut scores = Vec::new();
+    if let Some(path) = &arguments.store {
+        for subject in chosen(store::read(path)?, &arguments.studies.patients, |subject| &subject.patient)? {
+            let contrasts = [subject.volume(Contrast::T1w)?, subject.volume(Contrast::T2w)?];
+            scores.push(score(&subject.id, &subject.patient, contrasts)?);
+        }
+    } else {
+        let found = arguments.studies.find()?;
+        found.incomplete.iter().for_each(|one| eprintln!("left out: {}", one.fault));
+        for files in found.studies {
+            let pair = files.read(&arguments.studies.read_options(arguments.threads));
+            let scored = pair.and_then(|pair| {
+                pair.notes.iter().for_each(|note| eprintln!("{}: {note}", files.id));
+                score(&files.id, &files.patient, [pair.t1w, pair.t2w])
+            });
+            match scored {
+                Ok(found) => scores.push(found),
+                Err(fault) if arguments.studies.skip_refused && fault.is_about_one_study() => {
+                    eprintln!("left out: {fault}");
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+    if scores.is_empty() {
+        return Err(Error::Data("no study is left".into()));
+    }
     if arguments.json {
         let text = serde_json::to_string_pretty(&scores).map_err(|e| Error::Data(e.to_string()))?;
         println!("{text}");
@@ -58,25 +109,6 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         print_table(&model, &scores);
     }
     Ok(())
-}
-
-fn score_study(model: &Model, files: &PairFiles, threads: usize) -> Result<StudyScore, Error> {
-    let Pair { t1w, t2w, .. } = files.read()?;
-    let (source, reference) = match model.card().target {
-        Contrast::T1w => (t2w, t1w),
-        Contrast::T2w => (t1w, t2w),
-    };
-    let mut control = Control { threads, ..Control::default() };
-    let synthetic = synthesize(model, &source, &source.grid(), &Options::prepared(), &mut control)?;
-    // Where the real scan has signal, so that no metric may see an invented background.
-    let brain = reference.voxels().mapv(|value| value > 0.0);
-    let score = |fit| metrics::score(&reference, &synthetic, &brain, fit);
-    Ok(StudyScore {
-        id: files.id.clone(),
-        patient: files.patient.clone(),
-        direct: score(false)?,
-        fitted: score(true)?,
-    })
 }
 
 fn print_table(model: &Model, scores: &[StudyScore]) {

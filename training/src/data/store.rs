@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-use mrisynth::digest;
+use mrisynth::{Affine, Contrast, Volume, digest};
 
 use crate::error::Error;
 
@@ -57,6 +57,25 @@ pub struct Subject {
     pub t1w: Array3<u16>,
     /// T2-weighted intensities.
     pub t2w: Array3<u16>,
+}
+
+impl Subject {
+    /// The stored intensities of a contrast.
+    pub fn contrast(&self, contrast: Contrast) -> &Array3<u16> {
+        match contrast {
+            Contrast::T1w => &self.t1w,
+            Contrast::T2w => &self.t2w,
+        }
+    }
+
+    /// A contrast as a prepared scan: 0..1, 1 mm, axes right, front and top, its first voxel at the origin.
+    ///
+    /// # Errors
+    /// Those of [`Volume::new`].
+    pub fn volume(&self, contrast: Contrast) -> Result<Volume, Error> {
+        let intensities = self.contrast(contrast).mapv(|value| f32::from(value) / f32::from(u16::MAX));
+        Ok(Volume::new(intensities, Affine::from_sizes([1.0; 3], [0.0; 3])?)?)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -282,11 +301,20 @@ fn volume(bytes: &[u8], dims: [usize; 3]) -> Result<Array3<u16>, String> {
     Array3::from_shape_vec((dims[0], dims[1], dims[2]).f(), voxels).map_err(|e| e.to_string())
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that holds `path`.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Writes a whole file or none.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = temporary_in(folder_of(path)).map_err(|e| Error::io(path, e))?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| Error::io(path, e))?;
+    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    Ok(())
 }
 
 /// A temporary file that gets the usual permissions, not the owner's alone.

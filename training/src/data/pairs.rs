@@ -1,0 +1,258 @@
+//! Pairs of scans: lists of them (a CSV file of one study a line), and both contrasts of a study on one grid.
+
+use std::path::{Path, PathBuf};
+
+use mrisynth::prepare::brain;
+use mrisynth::prepare::normalize::{self, Scale};
+use mrisynth::{Limits, Volume, nifti, plausible};
+use ndarray::Array3;
+
+use crate::data::raw;
+use crate::error::Error;
+
+const HEADER: &str = "id,patient,t1w,t2w";
+/// A fifth column that may follow.
+const STATE: &str = "state";
+/// Corners of two grids that lie farther apart than this, in millimetres, are not on one grid.
+const GRID_TOLERANCE: f64 = 0.01;
+/// How the description of an image begins that `mrisynth synthesize` has made.
+const SYNTHETIC: &str = "SYNTHETIC";
+
+/// How much has been done to the scans of a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing: heads as they left the scanner.
+    Raw,
+    /// Bias-corrected, brain-extracted (background 0), on one grid along about the axes of MNI152.
+    Prepared,
+}
+
+/// The scans of one study.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairFiles {
+    /// Names this study; unique within a list.
+    pub id: String,
+    /// Names the person; data are split by it.
+    pub patient: String,
+    /// The T1w scan.
+    pub t1w: PathBuf,
+    /// The T2w scan.
+    pub t2w: PathBuf,
+    /// How much has been done to both.
+    pub state: State,
+}
+
+/// How scans are read and prepared.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadOptions {
+    /// Threads; 0: one a core.
+    pub threads: usize,
+    /// Note what looks implausible, where it would be refused.
+    pub accept_implausible: bool,
+}
+
+impl ReadOptions {
+    /// The doubts about something as notes, if they are to be accepted; else the error that they make.
+    pub(crate) fn refuse_or_note(
+        &self,
+        doubts: Vec<String>,
+        refusal: impl FnOnce(String) -> Error,
+    ) -> Result<Vec<String>, Error> {
+        if doubts.is_empty() || self.accept_implausible {
+            return Ok(doubts.into_iter().map(|doubt| format!("accepted as asked: {doubt}")).collect());
+        }
+        Err(refusal(doubts.join("; ")))
+    }
+}
+
+/// Both contrasts of one study on one grid.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// T1-weighted.
+    pub t1w: Volume,
+    /// T2-weighted.
+    pub t2w: Volume,
+    /// The brain of both.
+    pub brain: Array3<bool>,
+    /// Which intensities of T1w and of T2w a generator sees as 0 and 1.
+    pub scales: [Scale; 2],
+    /// What was found on the way, and what needs a look; a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Reads a list: the header `id,patient,t1w,t2w`, then one study a line; paths are relative to the list's folder. A fifth
+/// column `state` says `raw` or `prepared`; without it, `state` holds for all.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Data`] with the line and its fault.
+pub fn read_list(path: &Path, state: State) -> Result<Vec<PairFiles>, Error> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let fault = |line: usize, fault: &str| Error::Data(format!("{}, line {line}: {fault}", path.display()));
+    let mut lines =
+        text.lines().enumerate().map(|(n, line)| (n + 1, line.trim())).filter(|(_, l)| !l.is_empty());
+    let first = lines.next().map(|(_, line)| line).unwrap_or_default();
+    let has_state = first.strip_prefix(HEADER).is_some_and(|rest| rest.strip_prefix(',') == Some(STATE));
+    if first != HEADER && !has_state {
+        return Err(fault(1, &format!("the first line must be {HEADER} or {HEADER},{STATE}")));
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut list: Vec<PairFiles> = Vec::new();
+    for (number, line) in lines {
+        let mut fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        let count = fields.len();
+        let state = match fields.get(4) {
+            Some(&"raw") if has_state => State::Raw,
+            Some(&"prepared") if has_state => State::Prepared,
+            Some(other) if has_state => {
+                return Err(fault(number, &format!("{other:?} is not raw or prepared")));
+            }
+            _ => state,
+        };
+        if count == 5 && has_state {
+            fields.truncate(4);
+        }
+        let [id, patient, t1w, t2w] = fields[..] else {
+            return Err(fault(number, &format!("{count} fields instead of {}", 4 + usize::from(has_state))));
+        };
+        if count == 4 && has_state {
+            return Err(fault(number, "4 fields instead of 5"));
+        }
+        if fields.iter().any(|field| field.is_empty()) {
+            return Err(fault(number, "an empty field"));
+        }
+        if list.iter().any(|pair| pair.id == id) {
+            return Err(fault(number, &format!("{id} is there already")));
+        }
+        list.push(PairFiles {
+            id: id.into(),
+            patient: patient.into(),
+            t1w: folder.join(t1w),
+            t2w: folder.join(t2w),
+            state,
+        });
+    }
+    if list.is_empty() {
+        return Err(fault(1, "no study"));
+    }
+    Ok(list)
+}
+
+impl PairFiles {
+    /// Both scans on one grid: as they are if they are prepared, else prepared by the library.
+    ///
+    /// # Errors
+    /// [`Error::Library`] with the file for what cannot be read or the library refuses; [`Error::Study`] for scans that do
+    /// not go together or are synthetic.
+    pub fn read(&self, options: &ReadOptions) -> Result<Pair, Error> {
+        let (t1w, t2w) = (self.read_scan(&self.t1w)?, self.read_scan(&self.t2w)?);
+        match self.state {
+            State::Raw => raw::pair(self, &t1w, &t2w, options),
+            State::Prepared => self.prepared(t1w, t2w, options),
+        }
+    }
+
+    fn read_scan(&self, path: &Path) -> Result<Volume, Error> {
+        let image = nifti::read(path, &Limits::default()).map_err(|fault| match fault.kind() {
+            // Too large for any scan: the fault is the file's, not the machine's.
+            mrisynth::Error::OutOfMemory(_) => Error::study(&self.id, fault.to_string()),
+            _ => fault.into(),
+        })?;
+        if image.header.description().starts_with(SYNTHETIC) {
+            let fault = format!("{} is synthetic, by its own description", path.display());
+            return Err(Error::study(&self.id, fault));
+        }
+        plausible::check_image(&image.volume).map_err(|fault| fault.in_file(path))?;
+        Ok(image.volume)
+    }
+
+    fn prepared(&self, t1w: Volume, t2w: Volume, options: &ReadOptions) -> Result<Pair, Error> {
+        self.check_grids(&t1w, &t2w)?;
+        let mut notes = Vec::new();
+        for (volume, path) in [(&t1w, &self.t1w), (&t2w, &self.t2w)] {
+            let doubts = plausible::doubts_about_prepared(volume, &brain::mask(volume.voxels()));
+            let refusal = |text| mrisynth::Error::Refused(text).in_file(path).into();
+            notes.extend(options.refuse_or_note(doubts, refusal)?);
+        }
+        let brain = either(&t1w, &t2w);
+        let top = |volume: &Volume, path: &Path| -> Result<Scale, Error> {
+            let high = normalize::top_intensity(volume, &brain).map_err(|fault| fault.in_file(path))?;
+            Ok(Scale { low: 0.0, high })
+        };
+        let scales = [top(&t1w, &self.t1w)?, top(&t2w, &self.t2w)?];
+        Ok(Pair { t1w, t2w, brain, scales, notes })
+    }
+
+    fn check_grids(&self, t1w: &Volume, t2w: &Volume) -> Result<(), Error> {
+        let fault = |what: String| {
+            let (one, other) = (self.t1w.display(), self.t2w.display());
+            Error::study(&self.id, format!("{one} and {other} must lie on one grid: {what}"))
+        };
+        if t1w.dims() != t2w.dims() {
+            return Err(fault(format!("{:?} and {:?} voxels", t1w.dims(), t2w.dims())));
+        }
+        let last = t1w.dims().map(|length| length as f64 - 1.0);
+        for corner in 0..8_usize {
+            let index = [0, 1, 2].map(|axis| if corner >> axis & 1 == 1 { last[axis] } else { 0.0 });
+            let (a, b) = (t1w.affine().to_millimetres(index), t2w.affine().to_millimetres(index));
+            let distance = (0..3).map(|axis| (a[axis] - b[axis]).powi(2)).sum::<f64>().sqrt();
+            if distance > GRID_TOLERANCE {
+                return Err(fault(format!("{distance:.2} mm apart at a corner")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where either contrast is not 0, holes filled.
+fn either(t1w: &Volume, t2w: &Volume) -> Array3<bool> {
+    let differs = |value: f32| value != 0.0;
+    let either = ndarray::Zip::from(t1w.voxels())
+        .and(t2w.voxels())
+        .map_collect(|&a, &b| f32::from(u8::from(differs(a) || differs(b))));
+    brain::mask(either.view())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list_of(text: &str) -> Result<Vec<PairFiles>, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.csv");
+        std::fs::write(&path, text).unwrap();
+        read_list(&path, State::Raw)
+    }
+
+    #[test]
+    fn lists_name_pairs_beside_them() {
+        let list =
+            list_of("id,patient,t1w,t2w\na_1, a, x/t1.nii.gz, x/t2.nii.gz\n\nb,b,t1.nii,t2.nii\n").unwrap();
+        assert_eq!(list.len(), 2);
+        assert_eq!((list[0].id.as_str(), list[0].patient.as_str()), ("a_1", "a"));
+        assert!(list[0].t1w.ends_with("x/t1.nii.gz") && list[0].t1w.is_absolute());
+    }
+
+    #[test]
+    fn lists_say_what_has_been_done_to_scans() {
+        let list = list_of("id,patient,t1w,t2w,state\na,a,1,2,prepared\nb,b,3,4,raw\n").unwrap();
+        assert_eq!((list[0].state, list[1].state), (State::Prepared, State::Raw));
+    }
+
+    #[test]
+    fn faults_name_their_line() {
+        for (text, word) in [
+            ("", "line 1"),
+            ("id,patient,t1w,t2w\n", "no study"),
+            ("id,t1w,t2w\na,b,c\n", "first line"),
+            ("id,patient,t1w,t2w\na,b,c\n", "line 2: 3 fields"),
+            ("id,patient,t1w,t2w\na,p,c,d\na,p,c,d\n", "line 3: a is there already"),
+            ("id,patient,t1w,t2w\na,,c,d\n", "empty field"),
+            ("id,patient,t1w,t2w\na,p,c,d,raw\n", "5 fields instead of 4"),
+            ("id,patient,t1w,t2w,state\na,p,c,d\n", "4 fields instead of 5"),
+            ("id,patient,t1w,t2w,state\na,p,c,d,cooked\n", "\"cooked\" is not raw or prepared"),
+        ] {
+            let fault = list_of(text).unwrap_err().to_string();
+            assert!(fault.contains(word), "{fault}");
+        }
+    }
+}
