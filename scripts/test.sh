@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Runs every test and check of the project: the Rust tests, the C and C++ programs that they build, formatting, clippy.
+# Runs every test and check of the project: the Rust tests, the C and C++ programs and the Python that they run, formatting,
+# clippy.
 # One profile (release) for all of it, so that the heavy dependencies are built once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Here a missing Python environment is a fault; a lone `cargo test` goes without.
+export MRISYNTH_REQUIRE_PYTHON=1
 
 cargo fmt --all --check
 cargo test --release --workspace --locked

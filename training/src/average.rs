@@ -46,15 +46,15 @@ impl<B: Backend> ModuleMapper<B> for Blend<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Network, NetworkConfig};
+    use crate::network::{Arithmetic, Light, LightConfig};
     use burn::backend::Flex;
 
     #[test]
     fn the_average_lies_between() {
-        let config = NetworkConfig { widths: [4; 4], ..Default::default() };
-        let network = |seed| config.init::<Flex>(seed, &Default::default()).unwrap();
+        let config = LightConfig { widths: [4; 4], ..Default::default() };
+        let network = |seed| config.init::<Flex>(Arithmetic::default(), seed, &Default::default()).unwrap();
         let weights =
-            |network: &Network<Flex>| -> Vec<f32> { network.head.weight.val().into_data().to_vec().unwrap() };
+            |network: &Light<Flex>| -> Vec<f32> { network.head.weight.val().into_data().to_vec().unwrap() };
         let (old, new) = (network(1), network(2));
         let average = update(old.clone(), &new, 0.75, 1_000_000);
         let pairs = weights(&old).into_iter().zip(weights(&new));

@@ -7,13 +7,16 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::backend::AutodiffBackend;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::data::prepare;
+use crate::data::store::{self, Origin, Subject};
 use crate::error::Error;
 use crate::export;
+use crate::method::{self, Choice};
 use crate::onnx::Precision;
 use crate::recipe::Recipe;
-use crate::store::{self, Origin, Subject};
-use crate::train::{self, Options, Outcome};
-use crate::{brain, prepare, simulate, validate};
+use crate::report::compare;
+use crate::run::{Options, Outcome};
+use crate::{bench, brain, simulate, train, validate, validation};
 
 /// Trains the generators that mrisynth runs.
 #[derive(Debug, Parser)]
@@ -29,10 +32,12 @@ enum Command {
     Prepare(prepare::Arguments),
     Simulate(simulate::Arguments),
     Validate(validate::Arguments),
+    Compare(compare::Arguments),
     /// Train a generator as a recipe says.
-    Train(TrainArguments),
+    Train(GeneratorArguments),
     /// Write a trained generator as an ONNX file.
     Export(ExportArguments),
+    Bench(BenchArguments),
     /// Say what a store holds.
     Info(InfoArguments),
     /// Train the network that finds the brain in a head, as a recipe says.
@@ -52,7 +57,7 @@ struct TrainArguments {
     #[arg(long)]
     output: PathBuf,
     /// What computes.
-    #[arg(long, value_enum, default_value_t = BackendName::Flex)]
+    #[arg(long, value_enum, default_value_t = BackendName::Cpu)]
     backend: BackendName,
     /// Go on from the newest checkpoint of the folder, if there is one.
     #[arg(long)]
@@ -66,6 +71,15 @@ struct TrainArguments {
     /// Threads for all computing; default: one a core.
     #[arg(long)]
     threads: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+struct GeneratorArguments {
+    #[command(flatten)]
+    common: TrainArguments,
+    /// Swap the recipe's source and target.
+    #[arg(long)]
+    reverse: bool,
 }
 
 impl TrainArguments {
@@ -83,15 +97,30 @@ struct ExportArguments {
     /// The folder of a run.
     #[arg(long)]
     run: PathBuf,
-    /// The ONNX file to write.
+    /// The ONNX file to write; of a run with both directions, the folder for NAME.onnx of each.
     #[arg(short, long)]
     output: PathBuf,
+    /// Which checkpoint; default: the best on the validation part if there is one, else the newest.
+    #[arg(long, value_enum)]
+    checkpoint: Option<Choice>,
     /// Store the weights in single instead of half precision.
     #[arg(long)]
     float32: bool,
     /// An entry of the card, such as license=CC0-1.0; repeatable.
     #[arg(long, value_name = "KEY=VALUE", value_parser = card_entry)]
     card: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+struct BenchArguments {
+    #[command(flatten)]
+    bench: bench::Arguments,
+    /// What computes.
+    #[arg(long, value_enum, default_value_t = BackendName::Cpu)]
+    backend: BackendName,
+    /// Threads for all computing; default: one a core.
+    #[arg(long)]
+    threads: Option<u16>,
 }
 
 #[derive(Debug, Args)]
@@ -104,8 +133,9 @@ struct InfoArguments {
 /// What computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum BackendName {
-    /// Pure Rust on the CPU.
-    Flex,
+    /// Pure Rust on the CPU (burn's Flex).
+    #[value(alias = "flex")]
+    Cpu,
     /// LibTorch on the CPU (feature `tch`).
     Tch,
     /// An NVIDIA GPU (feature `cuda`).
@@ -118,8 +148,12 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Prepare(arguments) => prepare::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
-        Command::Train(arguments) => run_job(&arguments, GeneratorJob(&arguments)),
+        Command::Compare(arguments) => compare::run(arguments),
+        Command::Train(arguments) => run_job(&arguments.common, GeneratorJob(&arguments)),
         Command::Export(arguments) => run_export(arguments),
+        Command::Bench(arguments) => {
+            on_backend(arguments.backend, arguments.threads, BenchJob(&arguments.bench))
+        }
         Command::Info(arguments) => run_info(arguments),
         Command::TrainBrain(arguments) => run_job(&arguments, BrainJob(&arguments)),
         Command::ExportBrain(arguments) => run_export_brain(arguments),
@@ -134,25 +168,45 @@ fn card_entry(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A training that any backend can do.
+/// What any backend can do.
 trait Job {
-    fn run<B: AutodiffBackend>(self) -> Result<Outcome, Error>;
+    type Output;
+
+    fn run<B: AutodiffBackend>(self) -> Result<Self::Output, Error>;
 }
 
-struct GeneratorJob<'a>(&'a TrainArguments);
+struct BenchJob<'a>(&'a bench::Arguments);
+
+impl Job for BenchJob<'_> {
+    type Output = ();
+
+    fn run<B: AutodiffBackend>(self) -> Result<(), Error> {
+        bench::run::<B>(self.0, &B::Device::default())
+    }
+}
+
+struct GeneratorJob<'a>(&'a GeneratorArguments);
 
 impl Job for GeneratorJob<'_> {
+    type Output = Outcome;
+
     fn run<B: AutodiffBackend>(self) -> Result<Outcome, Error> {
-        let recipe = Recipe::read(&self.0.recipe)?;
+        let common = &self.0.common;
+        let mut recipe = Recipe::read(&common.recipe)?;
+        if self.0.reverse {
+            (recipe.source, recipe.target) = (recipe.target, recipe.source);
+        }
         let subjects = store::read_many(&recipe.stores)?;
         println!("{}", summary(&subjects));
-        train::train::<B>(&recipe, subjects, &self.0.output, &self.0.options(), &B::Device::default())
+        train::train::<B>(&recipe, subjects, &common.output, &common.options(), &B::Device::default())
     }
 }
 
 struct BrainJob<'a>(&'a TrainArguments);
 
 impl Job for BrainJob<'_> {
+    type Output = Outcome;
+
     fn run<B: AutodiffBackend>(self) -> Result<Outcome, Error> {
         let recipe = brain::recipe::Recipe::read(&self.0.recipe)?;
         let anatomies = brain::pool::read_anatomies(&recipe)?;
@@ -162,35 +216,39 @@ impl Job for BrainJob<'_> {
     }
 }
 
-fn run_job(arguments: &TrainArguments, job: impl Job) -> Result<(), Error> {
-    set_threads(arguments.threads)?;
-    let outcome = match arguments.backend {
-        BackendName::Flex => job.run::<Autodiff<Flex>>(),
+fn on_backend<J: Job>(backend: BackendName, threads: Option<u16>, job: J) -> Result<J::Output, Error> {
+    set_threads(threads)?;
+    match backend {
+        BackendName::Cpu => job.run::<Autodiff<Flex>>(),
         BackendName::Tch => run_on_tch(job),
         BackendName::Cuda => run_on_cuda(job),
-    }?;
+    }
+}
+
+fn run_job(arguments: &TrainArguments, job: impl Job<Output = Outcome>) -> Result<(), Error> {
+    let outcome = on_backend(arguments.backend, arguments.threads, job)?;
     let state = if outcome.complete { "complete" } else { "stopped in time; go on with --resume" };
     println!("step {}: {state}", outcome.step);
     Ok(())
 }
 
 #[cfg(feature = "tch")]
-fn run_on_tch(job: impl Job) -> Result<Outcome, Error> {
+fn run_on_tch<J: Job>(job: J) -> Result<J::Output, Error> {
     job.run::<Autodiff<burn::backend::LibTorch>>()
 }
 
 #[cfg(not(feature = "tch"))]
-fn run_on_tch(_job: impl Job) -> Result<Outcome, Error> {
+fn run_on_tch<J: Job>(_job: J) -> Result<J::Output, Error> {
     Err(not_built("tch"))
 }
 
 #[cfg(feature = "cuda")]
-fn run_on_cuda(job: impl Job) -> Result<Outcome, Error> {
+fn run_on_cuda<J: Job>(job: J) -> Result<J::Output, Error> {
     job.run::<Autodiff<burn::backend::Cuda>>()
 }
 
 #[cfg(not(feature = "cuda"))]
-fn run_on_cuda(_job: impl Job) -> Result<Outcome, Error> {
+fn run_on_cuda<J: Job>(_job: J) -> Result<J::Output, Error> {
     Err(not_built("cuda"))
 }
 
@@ -218,12 +276,25 @@ fn set_threads(threads: Option<u16>) -> Result<(), Error> {
 
 fn run_export(arguments: ExportArguments) -> Result<(), Error> {
     let device = Default::default();
-    let (recipe, network, steps) = train::load_generator::<Flex>(&arguments.run, &device)?;
-    let card = export::card(&recipe, &network, steps, &arguments.card)?;
+    let loaded = method::load::<Flex>(&arguments.run, arguments.checkpoint, &device)?;
+    let recipe = &loaded.recipe;
     let precision = if arguments.float32 { Precision::Float32 } else { Precision::Float16 };
-    export::export(&network, recipe.network.slices_in, &card, precision, &arguments.output, &device)?;
-    for (key, value) in card {
-        println!("{key} = {value}");
+    for (direction, network) in &loaded.generators {
+        let path = match loaded.generators.len() {
+            1 => arguments.output.clone(),
+            _ => arguments.output.join(format!("{}.onnx", recipe.model_name(*direction))),
+        };
+        let trained = export::Trained {
+            direction: *direction,
+            steps: loaded.step,
+            validation: validation::score_at(&arguments.run, loaded.step, *direction)?,
+        };
+        let card = export::card(recipe, &trained, network, &arguments.card)?;
+        export::export(network, &recipe.network, &card, precision, &path, &device)?;
+        println!("{}", path.display());
+        for (key, value) in card {
+            println!("  {key} = {value}");
+        }
     }
     Ok(())
 }

@@ -20,6 +20,9 @@ pub enum Error {
     /// The subjects at hand cannot serve for this purpose.
     #[error("data: {0}")]
     Data(String),
+    /// The files of a study can be read, but it cannot be used.
+    #[error("study {study}: {fault}")]
+    Study { study: String, fault: String },
     /// The configuration of a network is impossible.
     #[error("network: {0}")]
     Network(String),
@@ -29,6 +32,12 @@ pub enum Error {
          lower learning_rate or gradient_clip and start again from it"
     )]
     Diverged { step: u64, loss: f32 },
+    /// The device gave up, most often for want of memory.
+    #[error(
+        "step {step} failed: {fault}; the last good checkpoint is kept. If memory ran out, lower batch_size, window, \
+         patch_size or the network's widths"
+    )]
+    Device { step: u64, fault: String },
     /// The ONNX file cannot be made or is wrong.
     #[error("export {}: {fault}", path.display())]
     Export { path: PathBuf, fault: String },
@@ -59,6 +68,21 @@ impl Error {
     /// A fault in the checkpoint at `path`.
     pub fn checkpoint(path: impl AsRef<Path>, fault: impl Into<String>) -> Self {
         Self::Checkpoint { path: path.as_ref().to_owned(), fault: fault.into() }
+    }
+
+    /// A fault in a study.
+    pub fn study(study: &str, fault: impl Into<String>) -> Self {
+        Self::Study { study: study.into(), fault: fault.into() }
+    }
+
+    /// True if what is wrong is wrong with one study's scans, and others may do without it.
+    pub fn is_about_one_study(&self) -> bool {
+        use mrisynth::Error::{BadImage, Refused, Unsupported};
+        match self {
+            Self::Study { .. } => true,
+            Self::Library(fault) => matches!(fault.kind(), BadImage(_) | Refused(_) | Unsupported(_)),
+            _ => false,
+        }
     }
 
     /// A fault in the export to `path`.

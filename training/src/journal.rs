@@ -88,7 +88,8 @@ impl<B: Backend> Journal<B> {
     }
 }
 
-fn drop_lines_after(path: &Path, step: u64) -> Result<(), Error> {
+/// Removes the lines of a log that belong to later steps, or are not whole.
+pub(crate) fn drop_lines_after(path: &Path, step: u64) -> Result<(), Error> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),

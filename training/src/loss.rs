@@ -5,15 +5,17 @@ use burn::tensor::backend::Backend;
 use burn::tensor::module::avg_pool2d;
 use serde::{Deserialize, Serialize};
 
+use crate::adversarial::AdversarialLoss;
+
 /// Edge of the uniform window of the structural similarity, in pixels.
 const WINDOW: usize = 7;
 /// Stabilizers of the structural similarity for intensities in 0..1.
 const C1: f64 = 0.01 * 0.01;
 const C2: f64 = 0.03 * 0.03;
 
-/// How much each loss counts.
+/// How much each loss counts, for methods that learn from pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct LossConfig {
     /// Mean absolute error.
     pub l1_weight: f64,
@@ -21,22 +23,12 @@ pub struct LossConfig {
     pub ssim_weight: f64,
     /// Mean squared error.
     pub mse_weight: f64,
-    /// Hinge loss of a PatchGAN discriminator; 0 leaves the discriminator out.
+    /// What the PatchGAN discriminator holds against an image; 0 leaves the discriminator out.
     pub adversarial_weight: f64,
+    /// The form of the adversarial losses.
+    pub adversarial: AdversarialLoss,
     /// Weight of a background pixel where a brain pixel has 1.
     pub background_weight: f64,
-}
-
-impl Default for LossConfig {
-    fn default() -> Self {
-        Self {
-            l1_weight: 1.0,
-            ssim_weight: 0.5,
-            mse_weight: 0.0,
-            adversarial_weight: 0.0,
-            background_weight: 0.05,
-        }
-    }
 }
 
 impl LossConfig {
@@ -51,11 +43,45 @@ impl LossConfig {
         ];
         for (name, value) in weights {
             if !value.is_finite() || value < 0.0 {
-                return Err(format!("{name} is {value}, it must be 0 or more"));
+                return Err(format!("losses.{name} is {value}, it must be 0 or more"));
             }
         }
         if self.l1_weight + self.ssim_weight + self.mse_weight == 0.0 {
             return Err("l1_weight, ssim_weight and mse_weight are all 0".into());
+        }
+        Ok(())
+    }
+}
+
+/// How much each loss of a CycleGAN counts; the adversarial ones count 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CycleLossConfig {
+    /// Mean absolute error of what comes back after both generators.
+    pub cycle_weight: f64,
+    /// Mean absolute error of a generator's image of what is its target already; 0 leaves it out, and saves a third of the
+    /// work.
+    pub identity_weight: f64,
+    /// The form of the adversarial losses.
+    pub adversarial: AdversarialLoss,
+    /// Earlier images that the discriminators are shown again; 0: none.
+    pub pool_size: usize,
+}
+
+impl CycleLossConfig {
+    /// Names the first weight that makes no sense.
+    ///
+    /// # Errors
+    /// The fault.
+    pub fn validate(&self) -> Result<(), String> {
+        for (name, value) in [("cycle_weight", self.cycle_weight), ("identity_weight", self.identity_weight)]
+        {
+            if !value.is_finite() || value < 0.0 {
+                return Err(format!("cycle_losses.{name} is {value}, it must be 0 or more"));
+            }
+        }
+        if self.pool_size > 10_000 {
+            return Err(format!("cycle_losses.pool_size is {}, over 10000", self.pool_size));
         }
         Ok(())
     }
@@ -144,6 +170,17 @@ mod tests {
 
     type B = Flex;
 
+    fn config() -> LossConfig {
+        LossConfig {
+            l1_weight: 1.0,
+            ssim_weight: 0.5,
+            mse_weight: 0.0,
+            adversarial_weight: 0.0,
+            adversarial: AdversarialLoss::Hinge,
+            background_weight: 0.05,
+        }
+    }
+
     fn image(seed: usize, h: usize, w: usize) -> Vec<f32> {
         (0..h * w).map(|n| ((n * 37 + seed * 101 + n * n % 13) % 97) as f32 / 97.0).collect()
     }
@@ -204,7 +241,7 @@ mod tests {
         type A = Autodiff<Flex>;
         let (h, w) = (8, 8);
         let (x, y) = (image(3, h, w), image(4, h, w));
-        let config = LossConfig { mse_weight: 0.7, ..Default::default() };
+        let config = LossConfig { mse_weight: 0.7, ..config() };
         let loss = |values: &[f32]| {
             let ones = Tensor::ones([1, 1, h, w], &Default::default());
             parts(tensor(values, h, w), tensor(&y, h, w), ones).total(&config).into_scalar()
@@ -233,10 +270,10 @@ mod tests {
 
     #[test]
     fn senseless_weights_are_refused() {
-        assert!(LossConfig::default().validate().is_ok());
-        let negative = LossConfig { l1_weight: -1.0, ..Default::default() };
+        assert!(config().validate().is_ok());
+        let negative = LossConfig { l1_weight: -1.0, ..config() };
         assert!(negative.validate().is_err());
-        let nothing = LossConfig { l1_weight: 0.0, ssim_weight: 0.0, ..Default::default() };
+        let nothing = LossConfig { l1_weight: 0.0, ssim_weight: 0.0, ..config() };
         assert!(nothing.validate().is_err());
     }
 }

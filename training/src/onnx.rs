@@ -1,11 +1,10 @@
 //! ONNX files of networks: nodes, weights in half precision, and the proof that tract computes the same.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
-use burn::nn::conv::{Conv2d, Conv3d, ConvTranspose3d};
-use burn::nn::{InstanceNorm, PaddingConfig2d, PaddingConfig3d};
+use burn::nn::conv::{Conv3d, ConvTranspose3d};
+use burn::nn::{InstanceNorm, PaddingConfig3d};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use half::f16;
@@ -18,6 +17,8 @@ use tract_onnx::pb::{
 use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, tvec};
 
 use crate::error::Error;
+use crate::network::Padding;
+use crate::network::layers::{Convolution, Doubling};
 
 const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
@@ -60,18 +61,7 @@ pub(crate) fn write_proven(
             ),
         ));
     }
-    write_whole(path, &bytes)
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = crate::store::temporary_in(folder).map_err(|e| Error::io(path, e))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| Error::io(path, e))?;
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(())
+    crate::data::store::write_whole(path, &bytes)
 }
 
 /// The nodes and weights of a file in the making.
@@ -127,37 +117,62 @@ impl Graph {
     /// A two-dimensional convolution; returns its output's name.
     pub(crate) fn convolution<B: Backend>(
         &mut self,
-        layer: &Conv2d<B>,
+        layer: &Convolution<B>,
         input: &str,
         name: &str,
     ) -> Result<String, String> {
-        let PaddingConfig2d::Explicit(top, left, bottom, right) = layer.padding else {
-            return Err(format!("{name}: the padding is not explicit"));
-        };
-        let attributes = vec![
-            integers("kernel_shape", &layer.kernel_size),
-            integers("strides", &layer.stride),
-            integers("pads", &[top, left, bottom, right]),
-            integers("dilations", &layer.dilation),
-            integer("group", layer.groups),
-        ];
+        let [channels_out, _, kernel, _] = layer.weight.dims();
+        let (mut before, mut after) = (layer.before, layer.after);
+        let mut input = input.to_owned();
+        if layer.padding == Padding::Reflect {
+            input = self.reflect(&input, before, after, name);
+            (before, after) = (0, 0);
+        }
         let bias = layer.bias.as_ref().map(|bias| bias.val().into_data());
-        self.layer(
-            Layer { operator: "Conv", weight: data(layer.weight.val()), bias, attributes },
-            input,
-            name,
-        )
+        let (operator, weight) = if channels_out == 1 && kernel > 3 && layer.stride == 1 {
+            // The same convolution seen from its output: engines are several times faster at it.
+            (before, after) = (kernel - 1 - before, kernel - 1 - after);
+            ("ConvTranspose", data(layer.weight.val().flip([2, 3]).swap_dims(0, 1)))
+        } else {
+            ("Conv", data(layer.weight.val()))
+        };
+        let pads = [before, before, after, after];
+        let attributes = window(&[kernel; 2], &[layer.stride; 2], Some(&pads), &[1; 2], 1);
+        self.layer(Layer { operator, weight, bias, attributes }, &input, name)
     }
 
     /// A convolution and a ReLU.
     pub(crate) fn convolution_relu<B: Backend>(
         &mut self,
-        layer: &Conv2d<B>,
+        layer: &Convolution<B>,
         input: &str,
         name: &str,
     ) -> Result<String, String> {
         let output = self.convolution(layer, input, name)?;
         Ok(self.relu(&output, name))
+    }
+
+    /// Doubles height and width.
+    pub(crate) fn doubling<B: Backend>(
+        &mut self,
+        layer: &Doubling<B>,
+        input: &str,
+        name: &str,
+    ) -> Result<String, String> {
+        match layer {
+            Doubling::Resize(layer) => {
+                let large = self.repeat_pixels(input, &format!("{name}.large"));
+                self.convolution(layer, &large, name)
+            }
+            Doubling::Transposed(layer) => {
+                let weight = data(layer.weight.val());
+                let bias = layer.bias.as_ref().map(|bias| bias.val().into_data());
+                let kernel = [layer.weight.dims()[2]; 2];
+                let mut attributes = window(&kernel, &[2; 2], Some(&[1; 4]), &[1; 2], 1);
+                attributes.push(integers("output_padding", &[layer.output_padding(); 2]));
+                self.layer(Layer { operator: "ConvTranspose", weight, bias, attributes }, input, name)
+            }
+        }
     }
 
     /// A three-dimensional convolution.
@@ -170,19 +185,12 @@ impl Graph {
         let PaddingConfig3d::Explicit(d, h, w) = layer.padding else {
             return Err(format!("{name}: the padding is not explicit"));
         };
-        let attributes = vec![
-            integers("kernel_shape", &layer.kernel_size),
-            integers("strides", &layer.stride),
-            integers("pads", &[d, h, w, d, h, w]),
-            integers("dilations", &layer.dilation),
-            integer("group", layer.groups),
-        ];
+        let pads = [d, h, w, d, h, w];
+        let attributes =
+            window(&layer.kernel_size, &layer.stride, Some(&pads), &layer.dilation, layer.groups);
         let bias = layer.bias.as_ref().map(|bias| bias.val().into_data());
-        self.layer(
-            Layer { operator: "Conv", weight: data(layer.weight.val()), bias, attributes },
-            input,
-            name,
-        )
+        let weight = data(layer.weight.val());
+        self.layer(Layer { operator: "Conv", weight, bias, attributes }, input, name)
     }
 
     /// A three-dimensional transposed convolution without padding.
@@ -192,15 +200,29 @@ impl Graph {
         input: &str,
         name: &str,
     ) -> Result<String, String> {
-        let attributes = vec![
-            integers("kernel_shape", &layer.kernel_size),
-            integers("strides", &layer.stride),
-            integers("dilations", &layer.dilation),
-            integer("group", layer.groups),
-        ];
+        let attributes = window(&layer.kernel_size, &layer.stride, None, &layer.dilation, layer.groups);
         let bias = layer.bias.as_ref().map(|bias| bias.val().into_data());
         let weight = data(layer.weight.val());
         self.layer(Layer { operator: "ConvTranspose", weight, bias, attributes }, input, name)
+    }
+
+    /// An image with its mirrored border.
+    fn reflect(&mut self, input: &str, before: usize, after: usize, name: &str) -> String {
+        let widths = [0, 0, before, before, 0, 0, after, after];
+        let widths = self.integer_initializer(&format!("{name}.widths"), &widths);
+        let mode = text("mode", "reflect");
+        self.node("Pad", &[input, &widths], &format!("{name}.mirrored"), vec![mode])
+    }
+
+    /// An image with each pixel four times.
+    fn repeat_pixels(&mut self, input: &str, name: &str) -> String {
+        let scales = self.float_initializer(&format!("{name}.scales"), vec![4], &[1.0, 1.0, 2.0, 2.0]);
+        let attributes = vec![
+            text("mode", "nearest"),
+            text("coordinate_transformation_mode", "asymmetric"),
+            text("nearest_mode", "floor"),
+        ];
+        self.node("Resize", &[input, "", &scales], name, attributes)
     }
 
     /// Instance normalization with a factor and an offset for each channel.
@@ -215,12 +237,7 @@ impl Graph {
         };
         let gamma = self.bias(gamma.val().into_data(), &format!("{name}.factors"))?;
         let beta = self.bias(beta.val().into_data(), &format!("{name}.offsets"))?;
-        let epsilon = AttributeProto {
-            name: "epsilon".into(),
-            r#type: AttributeType::Float as i32,
-            f: layer.epsilon as f32,
-            ..Default::default()
-        };
+        let epsilon = float("epsilon", layer.epsilon as f32);
         let output = format!("{name}.normalized");
         Ok(self.node("InstanceNormalization", &[input, &gamma, &beta], &output, vec![epsilon]))
     }
@@ -228,6 +245,12 @@ impl Graph {
     /// The larger of 0 and a value.
     pub(crate) fn relu(&mut self, input: &str, name: &str) -> String {
         self.node("Relu", &[input], &format!("{name}.relu"), vec![])
+    }
+
+    /// A value, or `slope` times a value below 0.
+    pub(crate) fn leaky_relu(&mut self, input: &str, slope: f64, name: &str) -> String {
+        let alpha = float("alpha", slope as f32);
+        self.node("LeakyRelu", &[input], &format!("{name}.leaky"), vec![alpha])
     }
 
     fn layer(&mut self, layer: Layer, input: &str, name: &str) -> Result<String, String> {
@@ -270,6 +293,11 @@ impl Graph {
         self.initializer(name, dims, DataType::Float, raw)
     }
 
+    fn integer_initializer(&mut self, name: &str, values: &[usize]) -> String {
+        let raw = values.iter().flat_map(|&value| (value as i64).to_le_bytes()).collect();
+        self.initializer(name, vec![values.len()], DataType::Int64, raw)
+    }
+
     fn initializer(&mut self, name: &str, dims: Vec<usize>, kind: DataType, raw_data: Vec<u8>) -> String {
         self.initializers.push(TensorProto {
             name: name.into(),
@@ -285,14 +313,14 @@ impl Graph {
     pub(crate) fn block(&mut self, input: &str, operator: &str, name: &str) -> String {
         let mut attributes = vec![integer("blocksize", 2)];
         if operator == "DepthToSpace" {
-            attributes.push(AttributeProto {
-                name: "mode".into(),
-                r#type: AttributeType::String as i32,
-                s: b"DCR".to_vec(),
-                ..Default::default()
-            });
+            attributes.push(text("mode", "DCR"));
         }
         self.node(operator, &[input], name, attributes)
+    }
+
+    /// Images joined as channels.
+    pub(crate) fn concatenate(&mut self, inputs: &[&str], name: &str) -> String {
+        self.node("Concat", inputs, name, vec![integer("axis", 1)])
     }
 
     /// A node named after its output, whose name it returns.
@@ -317,6 +345,33 @@ fn node(operator: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeP
         attribute,
         ..Default::default()
     }
+}
+
+/// What a convolution of any number of dimensions says of its window.
+fn window(
+    kernel: &[usize],
+    strides: &[usize],
+    pads: Option<&[usize]>,
+    dilations: &[usize],
+    groups: usize,
+) -> Vec<AttributeProto> {
+    let mut attributes = vec![integers("kernel_shape", kernel), integers("strides", strides)];
+    attributes.extend(pads.map(|pads| integers("pads", pads)));
+    attributes.extend([integers("dilations", dilations), integer("group", groups)]);
+    attributes
+}
+
+fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::String as i32,
+        s: value.into(),
+        ..Default::default()
+    }
+}
+
+fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: AttributeType::Float as i32, f: value, ..Default::default() }
 }
 
 fn integer(name: &str, value: usize) -> AttributeProto {

@@ -1,30 +1,72 @@
-//! Batches of patches: each a pure function of (seed, step), drawn and augmented in parallel ahead of the trainer.
+//! Batches of patches or whole slices: each a pure function of (seed, step), drawn and augmented in parallel.
 
 mod appearance;
 mod geometry;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, PoisonError};
 
 use mrisynth::Contrast;
 use ndarray::{Array3, ShapeBuilder};
+use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
+use crate::data::store::{Origin, Subject};
 use crate::error::Error;
-use crate::store::{Origin, Subject};
 use appearance::Appearance;
 use geometry::Geometry;
 
 /// A slice is drawn from when at least this part of it is brain.
 const MINIMUM_BRAIN: f64 = 0.02;
-/// Batches that wait for the trainer.
-const AHEAD: usize = 3;
 /// The factor from stored integers to intensities 0..1.
 const UNIT: f32 = 1.0 / 65535.0;
+/// Sets the draws of an unpaired target apart from those of its source.
+const TARGET_STREAM: u64 = 0x7467_7400;
+
+/// What is shown of a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// A square patch of this edge around a brain pixel.
+    Patch(usize),
+    /// All of it, its volume's grid centred in a square window of this edge, zeros around.
+    Whole(usize),
+}
+
+impl Framing {
+    /// The edge of the square image in pixels.
+    pub fn edge(self) -> usize {
+        match self {
+            Self::Patch(edge) | Self::Whole(edge) => edge,
+        }
+    }
+}
+
+/// How slices are chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Draws {
+    /// By chance: real or simulated, then a patient, then a study, then a slice, each with equal chances.
+    Patients {
+        /// The part of the draws that goes to real subjects, 0..=1.
+        real_fraction: f64,
+    },
+    /// Every brain slice once, in an order drawn anew for each pass.
+    Slices,
+}
+
+/// What is varied by chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Augmentation {
+    /// Nothing.
+    None,
+    /// Flip, rotation, scale, slice distance and thickness.
+    Geometry,
+    /// Geometry, and the source's intensities: gamma, scale, bias, blur, noise.
+    All,
+}
 
 /// What a batch looks like.
 #[derive(Clone, Debug)]
@@ -35,34 +77,67 @@ pub struct SampleConfig {
     pub target: Contrast,
     /// Neighbouring axial slices of the source, an odd number.
     pub slices_in: usize,
-    /// Edge of the square patches, in pixels.
-    pub patch_size: usize,
-    /// Patches a batch.
+    /// Patches or whole slices.
+    pub framing: Framing,
+    /// Images a batch.
     pub batch_size: usize,
-    /// The part of the draws that goes to real subjects, 0..=1.
-    pub real_fraction: f64,
-    /// Whether to vary geometry and intensities.
-    pub augment: bool,
+    /// How slices are chosen.
+    pub draws: Draws,
+    /// What is varied by chance.
+    pub augment: Augmentation,
+    /// Whether the target shows the source's slice, or another one.
+    pub paired: bool,
     /// The seed of all draws.
     pub seed: u64,
 }
 
-/// Patches in row-major order: a row is one position along j (posterior to anterior), a column along i (left to right).
+/// Images in row-major order: a row is one position along j (posterior to anterior), a column along i (left to right).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// The step this batch belongs to.
     pub step: u64,
-    /// `[batch, slices_in, patch, patch]`, 0..1, slices from inferior to superior.
+    /// `[batch, slices_in, edge, edge]`, 0..1, slices from inferior to superior.
     pub source: Vec<f32>,
-    /// `[batch, 1, patch, patch]`, 0..1.
+    /// `[batch, 1, edge, edge]`, 0..1.
     pub target: Vec<f32>,
 }
 
-/// The subjects in the form that draws need: slices contiguous, brain slices known.
-struct Study {
-    source: Array3<u16>,
-    target: Array3<u16>,
-    slices: Vec<usize>,
+/// A subject in the form that draws need: slices contiguous, brain slices known.
+pub struct Study {
+    /// Names the study.
+    pub id: String,
+    t1w: Array3<u16>,
+    t2w: Array3<u16>,
+    /// Slices with enough brain, from inferior to superior.
+    pub slices: Vec<usize>,
+}
+
+impl Study {
+    /// Takes a subject over.
+    pub fn new(subject: Subject) -> Self {
+        let slices = brain_slices(&subject);
+        Self { id: subject.id, t1w: slice_major(subject.t1w), t2w: slice_major(subject.t2w), slices }
+    }
+
+    /// Voxels along i, j, k.
+    pub fn dims(&self) -> [usize; 3] {
+        self.t1w.dim().into()
+    }
+
+    /// One contrast, i fastest.
+    pub fn image(&self, contrast: Contrast) -> &Array3<u16> {
+        match contrast {
+            Contrast::T1w => &self.t1w,
+            Contrast::T2w => &self.t2w,
+        }
+    }
+
+    /// Slice `k` and its neighbours of a contrast, `[slices_in, edge, edge]`, centred in the window; nothing is varied.
+    pub fn whole_slices(&self, contrast: Contrast, k: usize, slices_in: usize, edge: usize) -> Vec<f32> {
+        let mut pixels = vec![0.0; slices_in * edge * edge];
+        Geometry::whole(self.dims(), edge, k).extract(self.image(contrast), slices_in, edge, &mut pixels);
+        pixels
+    }
 }
 
 /// Draws batches.
@@ -71,88 +146,202 @@ pub struct Sampler {
     studies: Vec<Study>,
     /// For real and for simulated subjects, the studies of each patient.
     patients: [Vec<Vec<usize>>; 2],
+    /// Study and slice number of every brain slice.
+    slices: Vec<(usize, usize)>,
+    /// The last orders that were drawn, for they are asked for again at once.
+    orders: Mutex<Vec<Order>>,
+}
+
+/// The order in which a pass goes through all slices.
+struct Order {
+    seed: u64,
+    pass: u64,
+    places: Vec<usize>,
+}
+
+/// A slice to draw from.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    study: &'a Study,
+    slice: usize,
 }
 
 impl Sampler {
     /// Prepares `subjects` for drawing; those without a usable slice are left out.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if nothing is left to draw from, or a slice does not fit into the window.
     pub fn new(subjects: Vec<Subject>, config: SampleConfig) -> Result<Self, Error> {
         let mut groups: [BTreeMap<String, Vec<usize>>; 2] = Default::default();
-        let mut studies = Vec::new();
-        let prepared: Vec<_> = subjects.into_par_iter().map(|subject| prepare(subject, &config)).collect();
-        for (origin, patient, study) in prepared {
-            if study.slices.is_empty() {
-                continue;
-            }
+        let mut studies: Vec<Study> = Vec::new();
+        let prepared: Vec<_> = subjects
+            .into_par_iter()
+            .map(|subject| (subject.origin, subject.patient.clone(), Study::new(subject)))
+            .collect();
+        for (origin, patient, study) in prepared.into_iter().filter(|(_, _, study)| !study.slices.is_empty())
+        {
             groups[usize::from(origin == Origin::Simulated)].entry(patient).or_default().push(studies.len());
             studies.push(study);
         }
         let patients = groups.map(|group| group.into_values().collect::<Vec<_>>());
-        let sampler = Self { config, studies, patients };
+        let slices = studies
+            .iter()
+            .enumerate()
+            .flat_map(|(number, study)| study.slices.iter().map(move |&slice| (number, slice)))
+            .collect();
+        let sampler = Self { config, studies, patients, slices, orders: Mutex::default() };
         sampler.check_groups()?;
+        sampler.check_window()?;
         Ok(sampler)
     }
 
     fn check_groups(&self) -> Result<(), Error> {
-        let fraction = self.config.real_fraction;
-        for (index, name, wanted) in [(0, "real", fraction > 0.0), (1, "simulated", fraction < 1.0)] {
+        let Draws::Patients { real_fraction } = self.config.draws else {
+            return if self.slices.is_empty() {
+                Err(Error::Data("no slice shows brain".into()))
+            } else {
+                Ok(())
+            };
+        };
+        for (index, name, wanted) in [(0, "real", real_fraction > 0.0), (1, "simulated", real_fraction < 1.0)]
+        {
             if wanted && self.patients[index].is_empty() {
                 return Err(Error::Data(format!(
-                    "real_fraction is {fraction}, but the stores hold no {name} subject with brain in it"
+                    "real_fraction is {real_fraction}, but there is no {name} subject with brain in it to train on"
                 )));
             }
         }
         Ok(())
     }
 
+    fn check_window(&self) -> Result<(), Error> {
+        let Framing::Whole(edge) = self.config.framing else { return Ok(()) };
+        self.studies.iter().try_for_each(|study| check_fits(study, edge))
+    }
+
+    /// Brain slices in all.
+    pub fn slices(&self) -> u64 {
+        self.slices.len() as u64
+    }
+
     /// The batch of `step`; the same bytes for every number of threads.
     pub fn batch(&self, step: u64) -> Batch {
-        let area = self.config.patch_size.pow(2);
+        let area = self.config.framing.edge().pow(2);
         let mut source = vec![0.0; self.config.batch_size * self.config.slices_in * area];
         let mut target = vec![0.0; self.config.batch_size * area];
+        let places = self.places(step);
         source
             .par_chunks_mut(self.config.slices_in * area)
             .zip(target.par_chunks_mut(area))
-            .enumerate()
-            .for_each(|(index, (source, target))| self.fill(step, index, source, target));
+            .zip(places)
+            .for_each(|((source, target), (place, other, mut random))| {
+                self.fill(place, other, &mut random, source, target);
+            });
         Batch { step, source, target }
     }
 
-    fn fill(&self, step: u64, index: usize, source: &mut [f32], target: &mut [f32]) {
-        let seed = mix(mix(mix(self.config.seed) ^ step) ^ index as u64);
-        let random = &mut Pcg64::seed_from_u64(seed);
-        let (study, slice) = self.draw_slice(random);
-        let centre = draw_centre(study, slice, random);
-        let geometry = if self.config.augment {
-            Geometry::random(centre, slice, random)
-        } else {
-            Geometry::identity(centre, slice)
-        };
-        geometry.extract(study, self.config.slices_in, self.config.patch_size, source, target);
-        if self.config.augment {
-            Appearance::random(random).apply(source, self.config.patch_size, random);
+    /// The places of a batch's sources and targets, with the random numbers for all else.
+    fn places(&self, step: u64) -> Vec<(Place<'_>, Option<Place<'_>>, Pcg64)> {
+        (0..self.config.batch_size as u64)
+            .map(|index| {
+                let mut random = self.random(step, index, 0);
+                let place = self.place(step, index, 0, &mut random);
+                let other = (!self.config.paired).then(|| {
+                    let mut random = self.random(step, index, TARGET_STREAM);
+                    self.place(step, index, TARGET_STREAM, &mut random)
+                });
+                (place, other, random)
+            })
+            .collect()
+    }
+
+    fn random(&self, step: u64, index: u64, stream: u64) -> Pcg64 {
+        Pcg64::seed_from_u64(mix(mix(mix(self.config.seed ^ stream) ^ step) ^ index))
+    }
+
+    fn place(&self, step: u64, index: u64, stream: u64, random: &mut Pcg64) -> Place<'_> {
+        match self.config.draws {
+            Draws::Patients { real_fraction } => self.draw_slice(real_fraction, random),
+            Draws::Slices => {
+                let drawn = step * self.config.batch_size as u64 + index;
+                let (pass, at) = (drawn / self.slices(), drawn % self.slices());
+                let (study, slice) = self.slices[self.in_order(stream, pass, at as usize)];
+                Place { study: &self.studies[study], slice }
+            }
         }
     }
 
-    fn draw_slice(&self, random: &mut Pcg64) -> (&Study, usize) {
-        let simulated = !random.random_bool(self.config.real_fraction);
+    /// The slice that comes at place `at` of a pass.
+    fn in_order(&self, stream: u64, pass: u64, at: usize) -> usize {
+        const REMEMBERED: usize = 4;
+        let seed = mix(self.config.seed ^ stream);
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(order) = orders.iter().find(|order| order.seed == seed && order.pass == pass) {
+            return order.places[at];
+        }
+        let mut places: Vec<usize> = (0..self.slices.len()).collect();
+        places.shuffle(&mut Pcg64::seed_from_u64(mix(seed ^ pass)));
+        let found = places[at];
+        if orders.len() == REMEMBERED {
+            orders.remove(0);
+        }
+        orders.push(Order { seed, pass, places });
+        found
+    }
+
+    fn draw_slice(&self, real_fraction: f64, random: &mut Pcg64) -> Place<'_> {
+        let simulated = !random.random_bool(real_fraction);
         let patients = &self.patients[usize::from(simulated)];
         let studies = &patients[random.random_range(0..patients.len())];
         let study = &self.studies[studies[random.random_range(0..studies.len())]];
         let slice = study.slices[random.random_range(0..study.slices.len())];
-        (study, slice)
+        Place { study, slice }
+    }
+
+    /// Fills a source and its target, or another slice's target.
+    fn fill(
+        &self,
+        place: Place<'_>,
+        other: Option<Place<'_>>,
+        random: &mut Pcg64,
+        source: &mut [f32],
+        target: &mut [f32],
+    ) {
+        let (config, edge) = (&self.config, self.config.framing.edge());
+        let geometry = self.geometry(place, random);
+        geometry.extract(place.study.image(config.source), config.slices_in, edge, source);
+        let (place, geometry) = match other {
+            Some(other) => (other, self.geometry(other, random)),
+            None => (place, geometry),
+        };
+        geometry.thin().extract(place.study.image(config.target), 1, edge, target);
+        if config.augment == Augmentation::All {
+            Appearance::random(random).apply(source, edge, random);
+        }
+    }
+
+    fn geometry(&self, place: Place<'_>, random: &mut Pcg64) -> Geometry {
+        let still = match self.config.framing {
+            Framing::Patch(_) => Geometry::identity(draw_centre(place, random), place.slice),
+            Framing::Whole(edge) => Geometry::whole(place.study.dims(), edge, place.slice),
+        };
+        if self.config.augment == Augmentation::None { still } else { still.varied(random) }
     }
 }
 
-fn prepare(subject: Subject, config: &SampleConfig) -> (Origin, String, Study) {
-    let slices = brain_slices(&subject);
-    let t1w = slice_major(subject.t1w);
-    let t2w = slice_major(subject.t2w);
-    let (source, target) = match config.source {
-        Contrast::T1w => (t1w, t2w),
-        Contrast::T2w => (t2w, t1w),
-    };
-    let study = Study { source, target, slices };
-    (subject.origin, subject.patient, study)
+/// Refuses a study whose slices are larger than the window.
+///
+/// # Errors
+/// [`Error::Data`] naming the study.
+pub fn check_fits(study: &Study, edge: usize) -> Result<(), Error> {
+    let [ni, nj, _] = study.dims();
+    if ni.max(nj) <= edge {
+        return Ok(());
+    }
+    Err(Error::Data(format!(
+        "{}: its slices have {ni} x {nj} voxels and do not fit into the window of {edge} x {edge}",
+        study.id
+    )))
 }
 
 /// The same volume with i fastest in memory, so that an axial slice is contiguous.
@@ -175,12 +364,13 @@ fn brain_slices(subject: &Subject) -> Vec<usize> {
     (0..nk).filter(|&k| counts[k] as f64 >= enough).collect()
 }
 
-/// A brain pixel of `slice`, or the middle of the slice where chance finds none.
-fn draw_centre(study: &Study, slice: usize, random: &mut Pcg64) -> [f32; 2] {
-    let (ni, nj, _) = study.source.dim();
+/// A brain pixel of a slice, or the middle of the slice where chance finds none.
+fn draw_centre(place: Place<'_>, random: &mut Pcg64) -> [f32; 2] {
+    let image = place.study.image(Contrast::T1w);
+    let (ni, nj, _) = image.dim();
     for _ in 0..64 {
         let (i, j) = (random.random_range(0..ni), random.random_range(0..nj));
-        if study.source[[i, j, slice]] > 0 {
+        if image[[i, j, place.slice]] > 0 {
             return [i as f32, j as f32];
         }
     }
@@ -193,48 +383,6 @@ fn mix(value: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-/// Draws batches on a thread of its own, in the order of steps.
-pub struct Prefetch {
-    receiver: Option<Receiver<Batch>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Prefetch {
-    /// Starts drawing the batches of `steps`.
-    pub fn start(sampler: Arc<Sampler>, steps: std::ops::Range<u64>) -> Result<Self, Error> {
-        let (sender, receiver): (SyncSender<Batch>, _) = sync_channel(AHEAD);
-        let thread = std::thread::Builder::new()
-            .name("prefetch".into())
-            .spawn(move || {
-                for step in steps {
-                    if sender.send(sampler.batch(step)).is_err() {
-                        return;
-                    }
-                }
-            })
-            .map_err(|e| Error::Data(format!("cannot start the prefetch thread: {e}")))?;
-        Ok(Self { receiver: Some(receiver), thread: Some(thread) })
-    }
-
-    /// The next batch; an error when drawing has ended or failed.
-    pub fn receive(&mut self) -> Result<Batch, Error> {
-        self.receiver
-            .as_ref()
-            .and_then(|receiver| receiver.recv().ok())
-            .ok_or_else(|| Error::Data("the prefetch thread has ended".into()))
-    }
-}
-
-impl Drop for Prefetch {
-    fn drop(&mut self) {
-        // The thread ends at its next send once nobody listens.
-        self.receiver = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -266,10 +414,11 @@ pub(crate) mod tests {
             source: Contrast::T1w,
             target: Contrast::T2w,
             slices_in: 3,
-            patch_size: 32,
+            framing: Framing::Patch(32),
             batch_size: 4,
-            real_fraction: 0.5,
-            augment: true,
+            draws: Draws::Patients { real_fraction: 0.5 },
+            augment: Augmentation::All,
+            paired: true,
             seed: 5,
         }
     }
@@ -304,7 +453,7 @@ pub(crate) mod tests {
 
     #[test]
     fn without_augmentation_a_patch_is_a_copy() {
-        let plain = SampleConfig { augment: false, ..config() };
+        let plain = SampleConfig { augment: Augmentation::None, ..config() };
         let sampler = Sampler::new(subjects(), plain).unwrap();
         let batch = sampler.batch(0);
         let area = 32 * 32;
@@ -321,7 +470,12 @@ pub(crate) mod tests {
     fn the_share_of_real_subjects_is_kept() {
         let mut real = ball("a", Origin::Real);
         real.t1w.mapv_inplace(|v| v.min(1));
-        let plain = SampleConfig { augment: false, real_fraction: 0.25, batch_size: 50, ..config() };
+        let plain = SampleConfig {
+            augment: Augmentation::None,
+            draws: Draws::Patients { real_fraction: 0.25 },
+            batch_size: 50,
+            ..config()
+        };
         let sampler = Sampler::new(vec![real, ball("b", Origin::Simulated)], plain).unwrap();
         let real = (0..8)
             .flat_map(|step| {
@@ -341,17 +495,69 @@ pub(crate) mod tests {
     fn a_missing_group_is_an_error() {
         let only_real = vec![ball("a", Origin::Real)];
         assert!(Sampler::new(only_real.clone(), config()).is_err());
-        let all_real = SampleConfig { real_fraction: 1.0, ..config() };
+        let all_real = SampleConfig { draws: Draws::Patients { real_fraction: 1.0 }, ..config() };
         assert!(Sampler::new(only_real, all_real).is_ok());
     }
 
     #[test]
-    fn prefetching_keeps_the_order_and_ends() {
-        let sampler = Arc::new(Sampler::new(subjects(), config()).unwrap());
-        let mut prefetch = Prefetch::start(Arc::clone(&sampler), 7..9).unwrap();
-        assert_eq!(prefetch.receive().unwrap(), sampler.batch(7));
-        assert_eq!(prefetch.receive().unwrap(), sampler.batch(8));
-        assert!(prefetch.receive().is_err());
-        drop(Prefetch::start(sampler, 0..1_000_000).unwrap());
+    fn every_slice_comes_once_a_pass() {
+        // Flat slices whose intensity is their number.
+        let mut subject = ball("a", Origin::Simulated);
+        for ((_, _, k), voxel) in subject.t1w.indexed_iter_mut() {
+            *voxel = if *voxel > 0 { 1000 * k as u16 } else { 0 };
+        }
+        let config = SampleConfig {
+            slices_in: 1,
+            framing: Framing::Whole(48),
+            batch_size: 1,
+            draws: Draws::Slices,
+            augment: Augmentation::None,
+            ..config()
+        };
+        let sampler = Sampler::new(vec![subject], config).unwrap();
+        let count = sampler.slices();
+        let pass = |number: u64| -> Vec<u32> {
+            let steps = number * count..(number + 1) * count;
+            steps
+                .map(|step| {
+                    let batch = sampler.batch(step);
+                    (batch.source.iter().fold(0.0_f32, |a, &b| a.max(b)) * 65.535).round() as u32
+                })
+                .collect()
+        };
+        let (first, second) = (pass(0), pass(1));
+        assert_ne!(first, second);
+        for mut order in [first, second] {
+            order.sort_unstable();
+            order.dedup();
+            assert_eq!(order.len() as u64, count);
+        }
+    }
+
+    #[test]
+    fn a_whole_slice_is_centred_and_a_large_one_refused() {
+        let study = Study::new(ball("a", Origin::Real));
+        let pixels = study.whole_slices(Contrast::T1w, 20, 1, 49);
+        for j in 0..40 {
+            for i in 0..40 {
+                let expected = f32::from(study.t1w[[i, j, 20]]) * UNIT;
+                assert!((pixels[(j + 4) * 49 + i + 4] - expected).abs() < 1e-6);
+            }
+        }
+        assert!(pixels[..4 * 49].iter().all(|&value| value == 0.0));
+        let whole = SampleConfig { framing: Framing::Whole(32), ..config() };
+        let fault = Sampler::new(subjects(), whole).err().unwrap().to_string();
+        assert!(fault.contains("do not fit"), "{fault}");
+    }
+
+    #[test]
+    fn an_unpaired_target_shows_another_slice() {
+        let unpaired = SampleConfig { paired: false, augment: Augmentation::None, slices_in: 1, ..config() };
+        let sampler = Sampler::new(subjects(), unpaired).unwrap();
+        let batch = sampler.batch(0);
+        let complements =
+            batch.source.iter().zip(&batch.target).filter(|(s, t)| (*s + *t - 1.0).abs() < 1e-4);
+        assert!(complements.count() < batch.source.len() / 20);
+        assert_eq!(batch, sampler.batch(0));
     }
 }

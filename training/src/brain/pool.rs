@@ -5,8 +5,6 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 use mrisynth::prepare::lattice;
 use rand::RngExt;
@@ -19,8 +17,6 @@ use super::recipe::Recipe;
 use crate::error::Error;
 use crate::simulate::Random;
 
-/// Batches that wait for the trainer.
-const AHEAD: usize = 8;
 /// The stream of random numbers of step 0; those below are heads'.
 const FIRST_STEP_STREAM: u128 = 1 << 64;
 /// Distances in millimetres over which the loss's weight falls.
@@ -143,55 +139,6 @@ impl Crop {
             }
         }
         crop
-    }
-}
-
-/// A thread that makes batches ahead of the trainer.
-pub struct Prefetch {
-    receiver: Option<Receiver<Batch>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Prefetch {
-    /// Starts on the batches of `steps`.
-    ///
-    /// # Errors
-    /// [`Error::Data`] if the thread cannot be started.
-    pub fn start(mut pool: Pool, steps: Range<u64>) -> Result<Self, Error> {
-        let (sender, receiver): (SyncSender<Batch>, _) = sync_channel(AHEAD);
-        let work = move || {
-            for step in steps {
-                if sender.send(pool.batch(step)).is_err() {
-                    return;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("heads".into())
-            .spawn(work)
-            .map_err(|fault| Error::Data(format!("no thread to simulate on: {fault}")))?;
-        Ok(Self { receiver: Some(receiver), thread: Some(thread) })
-    }
-
-    /// The next batch.
-    ///
-    /// # Errors
-    /// [`Error::Data`] if the thread has ended.
-    pub fn receive(&mut self) -> Result<Batch, Error> {
-        self.receiver
-            .as_ref()
-            .and_then(|receiver| receiver.recv().ok())
-            .ok_or_else(|| Error::Data("the thread that simulates heads has ended".into()))
-    }
-}
-
-impl Drop for Prefetch {
-    fn drop(&mut self) {
-        // The thread ends at its next send once nobody listens.
-        self.receiver = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::network::NetworkConfig;
 use crate::error::Error;
+use crate::schedule::{Decay, LearningRate};
 
 /// Everything that decides the outcome of a run, besides the label maps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -159,15 +160,10 @@ impl Recipe {
         Ok(())
     }
 
-    /// The learning rate of `step`, counted from 0: up over the warm-up, then down by half a cosine.
-    pub fn learning_rate_at(&self, step: u64) -> f64 {
-        if step < self.warmup_steps {
-            return self.learning_rate * (step + 1) as f64 / self.warmup_steps as f64;
-        }
-        let all = self.steps.saturating_sub(self.warmup_steps).max(1) as f64;
-        let done = ((step - self.warmup_steps) as f64 / all).min(1.0);
-        let height = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
-        self.final_learning_rate + height * (self.learning_rate - self.final_learning_rate)
+    /// The learning rate of every step: up over the warm-up, then down by half a cosine.
+    pub fn learning_rate(&self) -> LearningRate {
+        let decay = Decay::Cosine { lowest: self.final_learning_rate, steps: self.steps };
+        LearningRate { highest: self.learning_rate, warmup_steps: self.warmup_steps, decay }
     }
 
     /// The digest that ties checkpoints to this recipe.
@@ -192,13 +188,5 @@ mod tests {
         assert!(fault.contains("crop_sizes"), "{fault}");
         assert!(Recipe { pool: 0, ..recipe.clone() }.validate().is_err());
         assert!(Recipe { final_learning_rate: 1.0, ..recipe }.validate().is_err());
-    }
-
-    #[test]
-    fn the_learning_rate_rises_and_falls() {
-        let recipe: Recipe = toml::from_str("labels = [\"x\"]\nsteps = 1050\n").unwrap();
-        assert!((recipe.learning_rate_at(24) - 5e-4).abs() < 1e-9);
-        assert!((recipe.learning_rate_at(50) - 1e-3).abs() < 1e-9);
-        assert!((recipe.learning_rate_at(1050) - 1e-5).abs() < 1e-9);
     }
 }

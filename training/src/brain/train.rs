@@ -1,22 +1,19 @@
 //! Trains the extractor: steps, log, checkpoints and exact resumption.
 
-use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
-use burn::module::{AutodiffModule, Module};
-use burn::optim::{GradientsParams, Optimizer};
+use burn::module::Module;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 
 use super::network::Network;
-use super::pool::{Batch, Pool, Prefetch};
+use super::pool::{Batch, Pool};
 use super::recipe::Recipe;
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{Checkpoint, Shelf};
 use crate::error::Error;
-use crate::journal::Journal;
-use crate::train::{AVERAGE, GENERATOR, OPTIMIZER, Optimizing, Options, Outcome, RECIPE, adam, pack, unpack};
-use crate::{average, gradient};
+use crate::method::GENERATOR;
+use crate::method::trained::{Following, Trained};
+use crate::run::{Course, Learner, Options, Outcome, RECIPE, Unobserved, drive, unpack};
 
 /// The names of the figures of a step: the loss, the mean error near the surface in millimetres, the Dice coefficient of
 /// the regions under the surface, and the gradients' norm.
@@ -27,50 +24,33 @@ const QUADRATIC_BELOW: f32 = 0.1;
 const NEAR: f32 = 0.4;
 
 /// An extractor in training.
-struct Trainer<'a, B: AutodiffBackend> {
-    recipe: &'a Recipe,
+struct Extractor<B: AutodiffBackend> {
+    batch_size: usize,
     device: B::Device,
-    network: Network<B>,
-    optimizer: Optimizing<B, Network<B>>,
-    average: Network<B::InnerBackend>,
-    /// Steps done.
-    step: u64,
+    network: Trained<B, Network<B>>,
 }
 
 /// Trains on the heads of `pool` as the recipe says; writes recipe, log and checkpoints into the folder `run`.
 ///
 /// # Errors
-/// Whatever keeps the run from going on: a folder that holds another run, a full disk, a loss that is no number.
+/// Those of [`drive`].
 pub fn train<B: AutodiffBackend>(
     recipe: &Recipe,
-    pool: Pool,
+    mut pool: Pool,
     run: &Path,
     options: &Options,
     device: &B::Device,
 ) -> Result<Outcome, Error> {
-    let began = Instant::now();
-    let mut trainer = Trainer::<B>::new(recipe, device)?;
-    trainer.take_up(run, options)?;
-    let mut batches = Prefetch::start(pool, trainer.step..recipe.steps)?;
-    let mut journal = Journal::<B::InnerBackend>::open(run, &FIGURES, trainer.step, recipe.steps)?;
-    while trainer.step < recipe.steps {
-        journal.add(trainer.advance(batches.receive()?));
-        let time_up = options.time_limit.is_some_and(|limit| began.elapsed() >= limit);
-        let last = time_up || trainer.step == recipe.steps;
-        let save = last || trainer.step.is_multiple_of(recipe.checkpoint_every);
-        if save || trainer.step.is_multiple_of(recipe.log_every) {
-            // Reading the figures also proves them finite, so that no bad weights are saved.
-            journal.write(trainer.step, recipe.learning_rate_at(trainer.step - 1))?;
-        }
-        if save {
-            trainer.save(run)?;
-        }
-        if last {
-            break;
-        }
-    }
-    journal.finish();
-    Ok(Outcome { step: trainer.step, complete: trainer.step == recipe.steps })
+    let course = Course {
+        recipe: recipe.to_toml()?,
+        recipe_sha256: recipe.sha256()?,
+        steps: recipe.steps,
+        learning_rate: recipe.learning_rate(),
+        checkpoint_every: recipe.checkpoint_every,
+        log_every: recipe.log_every,
+    };
+    let mut extractor = Extractor::<B>::new(recipe, device)?;
+    drive::<B, _>(&mut extractor, &course, move |step| pool.batch(step), &mut Unobserved, run, options)
 }
 
 /// Loads the moving average of the newest weights of a run. Also returns the steps done.
@@ -79,83 +59,53 @@ pub fn train<B: AutodiffBackend>(
 /// [`Error::Checkpoint`] if there is none or it is damaged.
 pub fn load<B: Backend>(run: &Path, device: &B::Device) -> Result<(Recipe, Network<B>, u64), Error> {
     let recipe = Recipe::read(&run.join(RECIPE))?;
-    let mut checkpoint =
-        checkpoint::latest(run)?.ok_or_else(|| Error::checkpoint(run, "this run has no checkpoint yet"))?;
+    let mut checkpoint = Shelf::newest(run)
+        .latest()?
+        .ok_or_else(|| Error::checkpoint(run, "this run has no checkpoint yet"))?;
     let network = recipe.network.init::<B>(recipe.seed, device)?;
-    let network = network.load_record(unpack::<B, _>(&mut checkpoint, AVERAGE, device)?);
+    let network = network.load_record(unpack::<B, _>(&mut checkpoint, GENERATOR.average, device)?);
     Ok((recipe, network, checkpoint.state.step))
 }
 
-impl<'a, B: AutodiffBackend> Trainer<'a, B> {
-    fn new(recipe: &'a Recipe, device: &B::Device) -> Result<Self, Error> {
+impl<B: AutodiffBackend> Extractor<B> {
+    fn new(recipe: &Recipe, device: &B::Device) -> Result<Self, Error> {
         let network = recipe.network.init::<B>(recipe.seed, device)?;
-        let average = network.valid();
-        Ok(Self { recipe, device: device.clone(), network, optimizer: adam(0.9).init(), average, step: 0 })
+        let following =
+            Following { beta_1: 0.9, gradient_clip: recipe.gradient_clip, ema_decay: recipe.ema_decay };
+        Ok(Self {
+            batch_size: recipe.batch_size,
+            device: device.clone(),
+            network: Trained::new(network, following, device),
+        })
+    }
+}
+
+impl<B: AutodiffBackend> Learner<B> for Extractor<B> {
+    type Batch = Batch;
+
+    fn figures(&self) -> &'static [&'static str] {
+        &FIGURES
     }
 
-    fn take_up(&mut self, run: &Path, options: &Options) -> Result<(), Error> {
-        fs::create_dir_all(run).map_err(|e| Error::io(run, e))?;
-        match checkpoint::latest(run)? {
-            Some(found) if options.resume => self.load(found, options.accept_changed_recipe)?,
-            Some(found) => {
-                return Err(Error::checkpoint(
-                    found.path,
-                    "the folder holds a run already; give --resume or another folder",
-                ));
-            }
-            None => {}
-        }
-        let path = run.join(RECIPE);
-        fs::write(&path, self.recipe.to_toml()?).map_err(|e| Error::io(&path, e))
-    }
-
-    /// Does one step; the figures, in the order of [`FIGURES`], stay on the device.
-    fn advance(&mut self, batch: Batch) -> Tensor<B::InnerBackend, 1> {
-        let rate = self.recipe.learning_rate_at(self.step);
+    fn advance(&mut self, step: u64, rate: f64, batch: Batch) -> Tensor<B::InnerBackend, 1> {
         let [d, h, w] = batch.lattice;
-        let shape = [self.recipe.batch_size, 8, d, h, w];
+        let shape = [self.batch_size, 8, d, h, w];
         let tensor = |values| Tensor::<B, 5>::from_data(TensorData::new(values, shape), &self.device);
         let (target, weight) = (tensor(batch.target), tensor(batch.weight));
-        let prediction = self.network.forward(tensor(batch.input));
+        let prediction = self.network.module.forward(tensor(batch.input));
         let loss = loss(prediction.clone(), target.clone(), weight.clone());
-        let figures = figures(prediction.inner(), target.inner(), weight.inner());
+        let [error, dice] = figures(prediction.inner(), target.inner(), weight.inner());
         let value = loss.clone().inner();
-        let mut gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-        let clip = self.recipe.gradient_clip;
-        let norm = gradient::clip::<B, _>(&self.network, &mut gradients, clip, &self.device);
-        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
-        let latest = self.network.valid();
-        self.average = average::update(self.average.clone(), &latest, self.recipe.ema_decay, self.step);
-        self.step += 1;
-        let [error, dice] = figures;
+        let norm = self.network.learn(loss, step, rate);
         Tensor::cat(vec![value, error, dice, norm], 0)
     }
 
-    fn save(&self, run: &Path) -> Result<(), Error> {
-        let files = [
-            (GENERATOR, pack::<B, _>(run, self.network.clone().into_record())?),
-            (OPTIMIZER, pack::<B, _>(run, self.optimizer.to_record())?),
-            (AVERAGE, pack::<B::InnerBackend, _>(run, self.average.clone().into_record())?),
-        ];
-        checkpoint::save(run, self.step, &self.recipe.sha256()?, &files)
+    fn files(&self, run: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+        self.network.files(run, GENERATOR)
     }
 
-    fn load(&mut self, mut found: Checkpoint, accept_changed_recipe: bool) -> Result<(), Error> {
-        if found.state.recipe_sha256 != self.recipe.sha256()? && !accept_changed_recipe {
-            return Err(Error::checkpoint(
-                found.path,
-                "made with another recipe; give --accept-changed-recipe to go on nevertheless",
-            ));
-        }
-        let device = self.device.clone();
-        let record = unpack::<B, _>(&mut found, GENERATOR, &device)?;
-        self.network = self.network.clone().load_record(record);
-        let record = unpack::<B, _>(&mut found, OPTIMIZER, &device)?;
-        self.optimizer = self.optimizer.clone().load_record(record);
-        let record = unpack::<B::InnerBackend, _>(&mut found, AVERAGE, &device)?;
-        self.average = self.average.clone().load_record(record);
-        self.step = found.state.step;
-        Ok(())
+    fn restore(&mut self, found: &mut Checkpoint) -> Result<(), Error> {
+        self.network.restore(found, GENERATOR)
     }
 }
 
@@ -206,7 +156,7 @@ mod tests {
         let straight = folder.path().join("straight");
         let outcome = train::<B>(&recipe, small_pool(), &straight, &Options::default(), &device).unwrap();
         assert!(outcome.complete);
-        assert_eq!(fs::read_to_string(straight.join(crate::journal::LOG)).unwrap().lines().count(), 2);
+        assert_eq!(std::fs::read_to_string(straight.join(crate::journal::LOG)).unwrap().lines().count(), 2);
         let stopped = folder.path().join("stopped");
         let mut options = Options { resume: true, time_limit: Some(Duration::ZERO), ..Default::default() };
         let outcome = train::<B>(&recipe, small_pool(), &stopped, &options, &device).unwrap();

@@ -4,7 +4,7 @@ use ndarray::Array3;
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
-use super::{Study, UNIT};
+use super::UNIT;
 
 /// Where the pixels of a patch lie in the volume.
 pub(super) struct Geometry {
@@ -23,41 +23,48 @@ impl Geometry {
         Self { centre, slice, matrix: [[1.0, 0.0], [0.0, 1.0]], slice_distance: 1.0, thickness: 1.0 }
     }
 
-    pub(super) fn random(centre: [f32; 2], slice: usize, random: &mut Pcg64) -> Self {
-        let mut geometry = Self::identity(centre, slice);
+    /// The slice as it is, its volume's grid centred in a window: `(window - size) / 2` zeros before it, as the library does.
+    pub(super) fn whole(dims: [usize; 3], window: usize, slice: usize) -> Self {
+        let centre = [dims[0], dims[1]].map(|size| {
+            let before = window.saturating_sub(size) / 2;
+            (window / 2) as f32 - before as f32
+        });
+        Self::identity(centre, slice)
+    }
+
+    /// The same place, seen differently.
+    pub(super) fn varied(mut self, random: &mut Pcg64) -> Self {
         // A fifth of the patches keep their own grid, so that uninterpolated sharpness is seen too.
         if random.random_bool(0.8) {
-            geometry.matrix = random_matrix(random);
+            self.matrix = random_matrix(random);
         }
         if random.random_bool(0.5) {
-            for row in &mut geometry.matrix {
+            for row in &mut self.matrix {
                 row[0] = -row[0];
             }
         }
         if random.random_bool(0.3) {
-            geometry.slice_distance = random.random_range(0.85..1.2);
+            self.slice_distance = random.random_range(0.85..1.2);
         }
         if random.random_bool(0.3) {
-            geometry.thickness = random.random_range(1.0..5.0);
+            self.thickness = random.random_range(1.0..5.0);
         }
-        geometry
+        self
     }
 
-    pub(super) fn extract(
-        &self,
-        study: &Study,
-        slices_in: usize,
-        patch: usize,
-        source: &mut [f32],
-        target: &mut [f32],
-    ) {
+    /// The same place in thin slices.
+    pub(super) fn thin(self) -> Self {
+        Self { thickness: 1.0, ..self }
+    }
+
+    /// Reads slices around this place, `[slices_in, patch, patch]`.
+    pub(super) fn extract(&self, volume: &Array3<u16>, slices_in: usize, patch: usize, pixels: &mut [f32]) {
         let half = (slices_in / 2) as f32;
-        for (channel, pixels) in source.chunks_mut(patch * patch).enumerate() {
+        for (channel, pixels) in pixels.chunks_mut(patch * patch).enumerate() {
             let position = self.slice as f32 + (channel as f32 - half) * self.slice_distance;
-            let slices = slab(position, self.thickness, study.source.dim().2);
-            self.resample(&study.source, &slices, patch, pixels);
+            let slices = slab(position, self.thickness, volume.dim().2);
+            self.resample(volume, &slices, patch, pixels);
         }
-        self.resample(&study.target, &[(self.slice, 1.0)], patch, target);
     }
 
     /// Bilinear in the plane and averaged over `slices`, over brain voxels only; 0 where the nearest voxel is background.
@@ -137,21 +144,21 @@ fn value_at(volume: &Array3<u16>, slices: &[(usize, f32)], nearest_slice: usize,
 mod tests {
     use rand::SeedableRng;
 
-    use super::super::prepare;
-    use super::super::tests::{ball, config};
+    use super::super::Study;
+    use super::super::tests::ball;
     use super::*;
-    use crate::store::Origin;
+    use crate::data::store::Origin;
+    use mrisynth::Contrast;
 
     #[test]
     fn geometry_is_the_same_for_both_contrasts() {
-        let subject = ball("a", Origin::Real);
-        let study = prepare(subject, &config()).2;
+        let study = Study::new(ball("a", Origin::Real));
         for seed in 0..20 {
             let random = &mut Pcg64::seed_from_u64(seed);
-            let mut geometry = Geometry::random([18.0, 22.0], 20, random);
-            geometry.thickness = 1.0;
+            let geometry = Geometry::identity([18.0, 22.0], 20).varied(random).thin();
             let (mut source, mut target) = (vec![0.0; 3 * 1024], vec![0.0; 1024]);
-            geometry.extract(&study, 3, 32, &mut source, &mut target);
+            geometry.extract(study.image(Contrast::T1w), 3, 32, &mut source);
+            geometry.extract(study.image(Contrast::T2w), 1, 32, &mut target);
             for (s, t) in source[1024..2048].iter().zip(&target) {
                 assert!((*s == 0.0 && *t == 0.0) || (s + t - 1.0).abs() < 1e-4);
             }

@@ -1,29 +1,22 @@
 //! The light generator: a small U-shaped network that works at half resolution and below, without normalization layers.
 
-use burn::module::{Module, Param};
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::Conv2d;
+use burn::module::Module;
+use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
-use rand::SeedableRng;
-use rand_distr::{Distribution, StandardNormal};
-use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
+use super::layers::{Arithmetic, Convolution, Layers, RELU_GAIN, RESIDUAL_GAIN, multiply_adds};
+use super::{check_residual_blocks, check_slices, check_widths};
 use crate::error::Error;
 
 /// Height and width of an input must be multiples of this: one space-to-depth and three halvings.
 pub const SIZE_MULTIPLE: usize = 16;
-/// The gain of a convolution before a ReLU that keeps the scale of activations (He initialization).
-const RELU_GAIN: f32 = std::f32::consts::SQRT_2;
-/// The gain of the second convolution of a residual block: small, so that a block starts near the identity.
-const RESIDUAL_GAIN: f32 = 0.1;
 
-/// The shape of a generator.
+/// The shape of a light generator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct NetworkConfig {
+pub struct LightConfig {
     /// Neighbouring axial slices of the source contrast that come in as channels: 1, 3 or 5.
     pub slices_in: usize,
     /// Channels at 1/2, 1/4, 1/8 and 1/16 of the resolution.
@@ -32,33 +25,53 @@ pub struct NetworkConfig {
     pub residual_blocks: usize,
 }
 
-impl Default for NetworkConfig {
+impl Default for LightConfig {
     fn default() -> Self {
         Self { slices_in: 3, widths: [32, 64, 128, 256], residual_blocks: 2 }
     }
 }
 
-impl NetworkConfig {
+impl LightConfig {
     /// Refuses shapes that cannot be built or would be absurdly large.
+    ///
+    /// # Errors
+    /// [`Error::Network`] with the first fault.
     pub fn validate(&self) -> Result<(), Error> {
-        if ![1, 3, 5].contains(&self.slices_in) {
-            return Err(Error::Network(format!("slices_in is {}, it must be 1, 3 or 5", self.slices_in)));
-        }
-        if self.widths.iter().any(|width| !(1..=1024).contains(width)) {
-            return Err(Error::Network(format!("widths are {:?}, each must be in 1..=1024", self.widths)));
-        }
-        if self.residual_blocks > 32 {
-            return Err(Error::Network(format!("{} residual blocks are more than 32", self.residual_blocks)));
-        }
-        Ok(())
+        check_slices(self.slices_in)?;
+        check_widths(&self.widths, 4..=4)?;
+        check_residual_blocks(self.residual_blocks)
+    }
+
+    /// Multiplications with an addition that a slice of `height` x `width` takes, forward.
+    pub fn multiply_adds(&self, height: usize, width: usize) -> u64 {
+        let pixels = |level: usize| (height * width) >> (2 * (level + 1));
+        let [first, second, third, fourth] = self.widths;
+        let ends = 4 * self.slices_in + 4;
+        let half = multiply_adds(first, first + ends, 3, pixels(0));
+        let levels = self.widths.windows(2).enumerate().map(|(level, pair)| {
+            let down = multiply_adds(pair[0], pair[1], 3, pixels(level + 1));
+            let up = multiply_adds(pair[1], 4 * pair[0], 1, pixels(level + 1));
+            down + up + multiply_adds(pair[0], pair[0], 3, pixels(level))
+        });
+        let refine = multiply_adds(second, second, 3, pixels(1)) + multiply_adds(third, third, 3, pixels(2));
+        let residual = multiply_adds(fourth, fourth, 3, 2 * self.residual_blocks * pixels(3));
+        half + levels.sum::<u64>() + refine + residual
     }
 
     /// Builds a generator whose weights depend on `seed` only, not on the backend.
-    pub fn init<B: Backend>(&self, seed: u64, device: &B::Device) -> Result<Network<B>, Error> {
+    ///
+    /// # Errors
+    /// Those of [`LightConfig::validate`].
+    pub fn init<B: Backend>(
+        &self,
+        arithmetic: Arithmetic,
+        seed: u64,
+        device: &B::Device,
+    ) -> Result<Light<B>, Error> {
         self.validate()?;
-        let mut layers = Layers { random: Pcg64::seed_from_u64(seed), device };
+        let mut layers = Layers::new(arithmetic, seed, device);
         let [first, second, third, fourth] = self.widths;
-        Ok(Network {
+        Ok(Light {
             stem: layers.convolution(4 * self.slices_in, first, 3, 1, RELU_GAIN),
             stem_second: layers.convolution(first, first, 3, 1, RELU_GAIN),
             down: vec![
@@ -95,8 +108,8 @@ impl NetworkConfig {
 /// Two convolutions around a ReLU, added to their input.
 #[derive(Module, Debug)]
 pub struct ResidualBlock<B: Backend> {
-    pub first: Conv2d<B>,
-    pub second: Conv2d<B>,
+    pub first: Convolution<B>,
+    pub second: Convolution<B>,
 }
 
 impl<B: Backend> ResidualBlock<B> {
@@ -108,26 +121,26 @@ impl<B: Backend> ResidualBlock<B> {
 
 /// The generator: `[n, slices_in, height, width]` in 0..1 to `[n, 1, height, width]`, unclipped.
 #[derive(Module, Debug)]
-pub struct Network<B: Backend> {
+pub struct Light<B: Backend> {
     /// Reads the space-to-depth form of the input.
-    pub stem: Conv2d<B>,
+    pub stem: Convolution<B>,
     /// Second convolution at half resolution.
-    pub stem_second: Conv2d<B>,
+    pub stem_second: Convolution<B>,
     /// Convolutions of stride 2 into 1/4, 1/8 and 1/16.
-    pub down: Vec<Conv2d<B>>,
+    pub down: Vec<Convolution<B>>,
     /// One more convolution at 1/4 and at 1/8.
-    pub refine: Vec<Conv2d<B>>,
+    pub refine: Vec<Convolution<B>>,
     /// Blocks at 1/16.
     pub residual: Vec<ResidualBlock<B>>,
     /// 1x1 convolutions before depth-to-space into 1/8, 1/4 and 1/2.
-    pub up: Vec<Conv2d<B>>,
+    pub up: Vec<Convolution<B>>,
     /// Convolutions after the skip was added, at 1/8, 1/4 and 1/2.
-    pub merge: Vec<Conv2d<B>>,
+    pub merge: Vec<Convolution<B>>,
     /// Four channels at half resolution, which become one at full resolution.
-    pub head: Conv2d<B>,
+    pub head: Convolution<B>,
 }
 
-impl<B: Backend> Network<B> {
+impl<B: Backend> Light<B> {
     /// Runs the network; height and width must be multiples of [`SIZE_MULTIPLE`].
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let half = relu(self.stem.forward(space_to_depth(input)));
@@ -166,47 +179,11 @@ pub fn depth_to_space<B: Backend>(input: Tensor<B, 4>) -> Tensor<B, 4> {
     input.reshape([n, 2, 2, c / 4, h, w]).permute([0, 3, 4, 1, 5, 2]).reshape([n, c / 4, 2 * h, 2 * w])
 }
 
-/// Makes layers whose weights come from one stream of random numbers.
-pub(crate) struct Layers<'a, B: Backend> {
-    pub(crate) random: Pcg64,
-    pub(crate) device: &'a B::Device,
-}
-
-impl<B: Backend> Layers<'_, B> {
-    /// A zero-padded convolution: normal weights of standard deviation `gain / sqrt(fan in)`, biases 0.
-    pub(crate) fn convolution(
-        &mut self,
-        channels_in: usize,
-        channels_out: usize,
-        kernel: usize,
-        stride: usize,
-        gain: f32,
-    ) -> Conv2d<B> {
-        let shape = [channels_out, channels_in, kernel, kernel];
-        let deviation = gain / ((channels_in * kernel * kernel) as f32).sqrt();
-        let values: Vec<f32> = (0..shape.iter().product())
-            .map(|_| {
-                let value: f32 = StandardNormal.sample(&mut self.random);
-                deviation * value
-            })
-            .collect();
-        let padding = (kernel - 1) / 2;
-        Conv2d {
-            weight: Param::from_data(TensorData::new(values, shape), self.device),
-            bias: Some(Param::from_tensor(Tensor::zeros([channels_out], self.device))),
-            stride: [stride; 2],
-            kernel_size: [kernel; 2],
-            dilation: [1; 2],
-            groups: 1,
-            padding: PaddingConfig2d::Explicit(padding, padding, padding, padding),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use burn::backend::Flex;
+    use burn::tensor::TensorData;
 
     type B = Flex;
 
@@ -231,16 +208,17 @@ mod tests {
 
     #[test]
     fn the_default_fits_eight_megabytes_in_half_precision() {
-        let network = NetworkConfig::default().init::<B>(1, &Default::default()).unwrap();
+        let network =
+            LightConfig::default().init::<B>(Arithmetic::default(), 1, &Default::default()).unwrap();
         let parameters = network.num_params();
         assert!((3_000_000..=3_950_000).contains(&parameters), "{parameters}");
     }
 
     #[test]
     fn activations_keep_their_scale_and_shape() {
-        let config = NetworkConfig::default();
+        let config = LightConfig::default();
         let device = Default::default();
-        let network = config.init::<B>(7, &device).unwrap();
+        let network = config.init::<B>(Arithmetic::default(), 7, &device).unwrap();
         let values: Vec<f32> = (0..2 * 3 * 32 * 48).map(|n| ((n * 7919) % 1000) as f32 / 1000.0).collect();
         let input = Tensor::<B, 4>::from_data(TensorData::new(values, [2, 3, 32, 48]), &device);
         let output = network.forward(input);
@@ -251,9 +229,9 @@ mod tests {
 
     #[test]
     fn the_seed_decides_the_weights() {
-        let config = NetworkConfig { widths: [4, 4, 4, 4], ..Default::default() };
+        let config = LightConfig { widths: [4, 4, 4, 4], ..Default::default() };
         let weights = |seed| {
-            let network = config.init::<B>(seed, &Default::default()).unwrap();
+            let network = config.init::<B>(Arithmetic::default(), seed, &Default::default()).unwrap();
             network.head.weight.val().into_data()
         };
         assert_eq!(weights(1), weights(1));
@@ -262,7 +240,7 @@ mod tests {
 
     #[test]
     fn impossible_shapes_are_refused() {
-        let config = |slices_in, width| NetworkConfig { slices_in, widths: [width; 4], residual_blocks: 1 };
+        let config = |slices_in, width| LightConfig { slices_in, widths: [width; 4], residual_blocks: 1 };
         assert!(config(3, 8).validate().is_ok());
         assert!(config(2, 8).validate().is_err());
         assert!(config(3, 0).validate().is_err());
