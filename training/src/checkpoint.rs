@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use mrisynth::digest::sha256;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
@@ -92,7 +92,7 @@ impl Shelf {
             step: judged.step,
             recipe_sha256: judged.recipe_sha256.into(),
             validation_ssim: judged.validation_ssim,
-            files: files.iter().map(|(name, bytes)| ((*name).to_owned(), digest(bytes))).collect(),
+            files: files.iter().map(|(name, bytes)| ((*name).to_owned(), sha256(bytes))).collect(),
         };
         let text = serde_json::to_vec_pretty(&state)
             .map_err(|e| Error::checkpoint(&last, format!("{STATE}: {e}")))?;
@@ -172,7 +172,7 @@ fn read(path: PathBuf) -> Result<Checkpoint, Error> {
             return Err(Error::checkpoint(&path, format!("{name} is no file name")));
         }
         let bytes = fs::read(path.join(name)).map_err(|e| Error::io(path.join(name), e))?;
-        if digest(&bytes) != *expected {
+        if sha256(&bytes) != *expected {
             return Err(Error::checkpoint(
                 &path,
                 format!("{name} does not match its SHA-256; remove this folder to go back one checkpoint"),
@@ -190,10 +190,6 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
             file.sync_all()
         })
         .map_err(|e| Error::io(path, e))
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

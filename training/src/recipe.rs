@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mrisynth::Contrast;
+use mrisynth::{Contrast, digest};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use crate::data::split::Split;
@@ -395,8 +394,7 @@ impl Recipe {
     /// Those of [`Recipe::to_toml`].
     pub fn sha256(&self) -> Result<String, Error> {
         let canonical = Self { checkpoint_every: 1, log_every: 1, ..self.clone() };
-        let text = canonical.to_toml()?;
-        Ok(Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(digest::sha256(canonical.to_toml()?.as_bytes()))
     }
 
     /// What the sampler needs to know.

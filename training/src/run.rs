@@ -148,12 +148,14 @@ pub fn drive<B: AutodiffBackend, L: Learner<B>>(
             // Reading the figures also proves them finite, so that no bad weights are saved.
             caught(step, || journal.write(step, rate))??;
         }
-        if look && let Some(score) = caught(step, || observer.look(step, learner))?? {
-            best.offer::<B, L>(score, step, learner, course, run)?;
-        }
+        let score = if look { caught(step, || observer.look(step, learner))?? } else { None };
         if save {
+            let files = learner.files(run)?;
             let judged = Judged { step, recipe_sha256: &course.recipe_sha256, validation_ssim: None };
-            newest.save(&judged, &learner.files(run)?)?;
+            if let Some(score) = score {
+                best.offer(score, &judged, &files)?;
+            }
+            newest.save(&judged, &files)?;
         }
         if last {
             break;
@@ -206,19 +208,11 @@ impl Best {
         Ok(Self { shelf, score: score.unwrap_or(f64::NEG_INFINITY) })
     }
 
-    fn offer<B: AutodiffBackend, L: Learner<B>>(
-        &mut self,
-        score: f64,
-        step: u64,
-        learner: &L,
-        course: &Course,
-        run: &Path,
-    ) -> Result<(), Error> {
+    fn offer(&mut self, score: f64, judged: &Judged<'_>, files: &[(&str, Vec<u8>)]) -> Result<(), Error> {
         if score <= self.score {
             return Ok(());
         }
-        let judged = Judged { step, recipe_sha256: &course.recipe_sha256, validation_ssim: Some(score) };
-        self.shelf.save(&judged, &learner.files(run)?)?;
+        self.shelf.save(&Judged { validation_ssim: Some(score), ..*judged }, files)?;
         self.score = score;
         Ok(())
     }

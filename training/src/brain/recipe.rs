@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use mrisynth::digest;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::network::NetworkConfig;
 use crate::error::Error;
@@ -171,7 +171,7 @@ impl Recipe {
     /// # Errors
     /// Those of [`Recipe::to_toml`].
     pub fn sha256(&self) -> Result<String, Error> {
-        Ok(Sha256::digest(self.to_toml()?.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(digest::sha256(self.to_toml()?.as_bytes()))
     }
 }
 
