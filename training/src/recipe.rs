@@ -1,5 +1,6 @@
 //! The recipe of a training run: a TOML file over the defaults of its method, checked before anything starts.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mrisynth::{Contrast, digest};
@@ -99,6 +100,9 @@ pub struct Recipe {
     pub batch_size: usize,
     /// What is varied by chance.
     pub augment: Augmentation,
+    /// With `augment = "all"`, the part of the images whose intensities are varied, 0..=1; all, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub varied_fraction: Option<f64>,
     /// Steps in all; instead of `epochs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
@@ -138,6 +142,9 @@ pub struct Recipe {
     pub log_every: u64,
     /// Slices of each validation subject that are looked at after an epoch, evenly spaced; 0: all.
     pub validation_slices: usize,
+    /// With draws of patients, how often one is drawn beside the others of its kind, real or simulated; 1 where none is named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub patient_weights: BTreeMap<String, f64>,
     /// The shape of the generators.
     pub network: GeneratorConfig,
     /// The shape of the discriminators, where there are any.
@@ -297,6 +304,10 @@ impl Recipe {
         if self.draws == DrawKind::Patients {
             within("real_fraction", self.real_fraction, 0.0, 1.0)?;
         }
+        within("varied_fraction", Some(self.varied_fraction.unwrap_or(1.0)), 0.0, 1.0)?;
+        for (patient, &weight) in &self.patient_weights {
+            within(&format!("patient_weights.{patient}"), Some(weight), 0.0, 1e6)?;
+        }
         within("learning_rate", Some(self.learning_rate), 1e-12, 1.0)?;
         match self.schedule {
             Schedule::Constant => {}
@@ -412,6 +423,8 @@ impl Recipe {
                 DrawKind::Slices => Draws::Slices,
             },
             augment: self.augment,
+            varied_fraction: self.varied_fraction.unwrap_or(1.0),
+            patient_weights: self.patient_weights.clone(),
             paired: self.method != Method::CycleGan,
             seed: self.seed,
         }
@@ -517,6 +530,8 @@ pub(crate) mod tests {
             (SUPERVISED, "patch_size = 0", "patch_size is 0"),
             (SUPERVISED, "batch_size = 0", "batch_size"),
             (SUPERVISED, "real_fraction = 1.5", "real_fraction"),
+            (SUPERVISED, "varied_fraction = 1.5", "varied_fraction"),
+            (SUPERVISED, "patient_weights = { p1 = -1.0 }", "patient_weights.p1"),
             (SUPERVISED, "learning_rate = -1.0", "learning_rate"),
             (SUPERVISED, "final_learning_rate = 1.0", "final_learning_rate"),
             (SUPERVISED, "log_every = 0", "log_every"),

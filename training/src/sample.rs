@@ -62,9 +62,9 @@ pub enum Draws {
 pub enum Augmentation {
     /// Nothing.
     None,
-    /// Flip, rotation, scale, slice distance and thickness.
+    /// Flip, rotation, scale, bending, slice distance and thickness.
     Geometry,
-    /// Geometry, and the source's intensities: gamma, scale, bias, blur, noise.
+    /// Geometry, and the source's intensities: curve, scale, bias, blur, noise, motion, missing slices, left-over skull.
     All,
 }
 
@@ -85,6 +85,11 @@ pub struct SampleConfig {
     pub draws: Draws,
     /// What is varied by chance.
     pub augment: Augmentation,
+    /// With [`Augmentation::All`], the part of the images whose intensities are varied, 0..=1; the others show the scanners as
+    /// they are.
+    pub varied_fraction: f64,
+    /// With draws of patients, how often one is drawn beside the others of its kind, real or simulated; 1 where none is named.
+    pub patient_weights: BTreeMap<String, f64>,
     /// Whether the target shows the source's slice, or another one.
     pub paired: bool,
     /// The seed of all draws.
@@ -144,12 +149,41 @@ impl Study {
 pub struct Sampler {
     config: SampleConfig,
     studies: Vec<Study>,
-    /// For real and for simulated subjects, the studies of each patient.
-    patients: [Vec<Vec<usize>>; 2],
+    /// For real and for simulated subjects.
+    patients: [Patients; 2],
     /// Study and slice number of every brain slice.
     slices: Vec<(usize, usize)>,
     /// The last orders that were drawn, for they are asked for again at once.
     orders: Mutex<Vec<Order>>,
+}
+
+/// People to draw from.
+#[derive(Default)]
+struct Patients {
+    /// The studies of each.
+    studies: Vec<Vec<usize>>,
+    /// The sum of the weights of each and those before.
+    shares: Vec<f64>,
+}
+
+impl Patients {
+    fn new(groups: BTreeMap<String, Vec<usize>>, weights: &BTreeMap<String, f64>) -> Self {
+        let mut patients = Self::default();
+        for (patient, studies) in groups {
+            let before = patients.shares.last().copied().unwrap_or(0.0);
+            patients.shares.push(before + weights.get(&patient).copied().unwrap_or(1.0));
+            patients.studies.push(studies);
+        }
+        patients
+    }
+
+    /// The studies of a patient drawn by weight.
+    fn draw(&self, random: &mut Pcg64) -> &[usize] {
+        let total = self.shares.last().copied().unwrap_or(0.0);
+        let drawn = random.random::<f64>() * total;
+        let number = self.shares.partition_point(|&share| share <= drawn);
+        self.studies.get(number).or(self.studies.last()).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// The order in which a pass goes through all slices.
@@ -183,7 +217,8 @@ impl Sampler {
             groups[usize::from(origin == Origin::Simulated)].entry(patient).or_default().push(studies.len());
             studies.push(study);
         }
-        let patients = groups.map(|group| group.into_values().collect::<Vec<_>>());
+        check_weights(&config.patient_weights, &groups)?;
+        let patients = groups.map(|group| Patients::new(group, &config.patient_weights));
         let slices = studies
             .iter()
             .enumerate()
@@ -205,7 +240,7 @@ impl Sampler {
         };
         for (index, name, wanted) in [(0, "real", real_fraction > 0.0), (1, "simulated", real_fraction < 1.0)]
         {
-            if wanted && self.patients[index].is_empty() {
+            if wanted && self.patients[index].studies.is_empty() {
                 return Err(Error::Data(format!(
                     "real_fraction is {real_fraction}, but there is no {name} subject with brain in it to train on"
                 )));
@@ -291,8 +326,7 @@ impl Sampler {
 
     fn draw_slice(&self, real_fraction: f64, random: &mut Pcg64) -> Place<'_> {
         let simulated = !random.random_bool(real_fraction);
-        let patients = &self.patients[usize::from(simulated)];
-        let studies = &patients[random.random_range(0..patients.len())];
+        let studies = self.patients[usize::from(simulated)].draw(random);
         let study = &self.studies[studies[random.random_range(0..studies.len())]];
         let slice = study.slices[random.random_range(0..study.slices.len())];
         Place { study, slice }
@@ -315,7 +349,7 @@ impl Sampler {
             None => (place, geometry),
         };
         geometry.thin().extract(place.study.image(config.target), 1, edge, target);
-        if config.augment == Augmentation::All {
+        if config.augment == Augmentation::All && random.random_bool(config.varied_fraction) {
             Appearance::random(random).apply(source, edge, random);
         }
     }
@@ -327,6 +361,27 @@ impl Sampler {
         };
         if self.config.augment == Augmentation::None { still } else { still.varied(random) }
     }
+}
+
+/// Refuses weights of patients who are not there, and kinds of patients who weigh nothing together.
+fn check_weights(
+    weights: &BTreeMap<String, f64>,
+    groups: &[BTreeMap<String, Vec<usize>>; 2],
+) -> Result<(), Error> {
+    if let Some(patient) =
+        weights.keys().find(|patient| groups.iter().all(|group| !group.contains_key(*patient)))
+    {
+        return Err(Error::Data(format!(
+            "patient_weights names {patient}, who is not among those to train on"
+        )));
+    }
+    for group in groups.iter().filter(|group| !group.is_empty()) {
+        if group.keys().all(|patient| weights.get(patient) == Some(&0.0)) {
+            let names: Vec<_> = group.keys().cloned().collect();
+            return Err(Error::Data(format!("patient_weights gives 0 to all of {}", names.join(", "))));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a study whose slices are larger than the window.
@@ -418,6 +473,8 @@ pub(crate) mod tests {
             batch_size: 4,
             draws: Draws::Patients { real_fraction: 0.5 },
             augment: Augmentation::All,
+            varied_fraction: 1.0,
+            patient_weights: BTreeMap::new(),
             paired: true,
             seed: 5,
         }
@@ -489,6 +546,53 @@ pub(crate) mod tests {
             .filter(|dark| *dark)
             .count();
         assert!((60..140).contains(&real), "{real} of 400");
+    }
+
+    /// The part of 400 unvaried images that come from the dark one of two real patients.
+    fn share_of_dark(weights: &[(&str, f64)]) -> Result<f64, Error> {
+        let mut dark = ball("dark", Origin::Real);
+        dark.t1w.mapv_inplace(|v| v.min(1));
+        let config = SampleConfig {
+            augment: Augmentation::None,
+            draws: Draws::Patients { real_fraction: 1.0 },
+            patient_weights: weights.iter().map(|(patient, weight)| ((*patient).into(), *weight)).collect(),
+            batch_size: 400,
+            ..config()
+        };
+        let batch = Sampler::new(vec![dark, ball("b", Origin::Real)], config)?.batch(0);
+        let dark = batch.source.chunks(3 * 1024).filter(|image| image.iter().all(|v| *v <= UNIT)).count();
+        Ok(dark as f64 / 400.0)
+    }
+
+    #[test]
+    fn patients_are_drawn_by_their_weight() {
+        for (weights, expected) in [(&[][..], 0.5), (&[("dark", 3.0)][..], 0.75), (&[("b", 0.0)][..], 1.0)] {
+            let share = share_of_dark(weights).unwrap();
+            assert!((share - expected).abs() < 0.08, "{weights:?}: {share}");
+        }
+        for (weights, word) in
+            [(&[("c", 2.0)][..], "not among"), (&[("dark", 0.0), ("b", 0.0)][..], "gives 0 to all")]
+        {
+            let fault = share_of_dark(weights).unwrap_err().to_string();
+            assert!(fault.contains(word), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_the_images_keeps_its_intensities() {
+        // One flat brain: only what varies intensities makes others of it.
+        let mut flat = ball("a", Origin::Real);
+        flat.t1w.mapv_inplace(|v| v.min(30_000));
+        let unvaried = |varied_fraction: f64| {
+            let draws = Draws::Patients { real_fraction: 1.0 };
+            let config = SampleConfig { draws, varied_fraction, batch_size: 200, ..config() };
+            let batch = Sampler::new(vec![flat.clone()], config).unwrap().batch(0);
+            let top = 30_000.0 * UNIT + 1e-6;
+            batch.source.chunks(3 * 1024).filter(|image| image.iter().all(|v| *v <= top)).count()
+        };
+        assert_eq!(unvaried(0.0), 200);
+        assert!((80..195).contains(&unvaried(0.5)), "{}", unvaried(0.5));
+        assert!(unvaried(1.0) < unvaried(0.5));
     }
 
     #[test]

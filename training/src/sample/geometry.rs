@@ -1,4 +1,4 @@
-//! Where a patch lies in its volume: rotation, scale, flips, slice distance and thickness.
+//! Where a patch lies in its volume: rotation, scale, flips, bending, slice distance and thickness.
 
 use ndarray::Array3;
 use rand::RngExt;
@@ -12,6 +12,8 @@ pub(super) struct Geometry {
     slice: usize,
     /// Volume offset (i, j) = matrix times patch offset (column, row).
     matrix: [[f32; 2]; 2],
+    /// How the plane is bent, for few real brains are all the anatomy there is.
+    bend: Option<Bend>,
     /// Distance of neighbouring input slices, in millimetres.
     slice_distance: f32,
     /// Thickness of the source's slices, in millimetres.
@@ -20,7 +22,14 @@ pub(super) struct Geometry {
 
 impl Geometry {
     pub(super) fn identity(centre: [f32; 2], slice: usize) -> Self {
-        Self { centre, slice, matrix: [[1.0, 0.0], [0.0, 1.0]], slice_distance: 1.0, thickness: 1.0 }
+        Self {
+            centre,
+            slice,
+            matrix: [[1.0, 0.0], [0.0, 1.0]],
+            bend: None,
+            slice_distance: 1.0,
+            thickness: 1.0,
+        }
     }
 
     /// The slice as it is, its volume's grid centred in a window: `(window - size) / 2` zeros before it, as the library does.
@@ -42,6 +51,9 @@ impl Geometry {
             for row in &mut self.matrix {
                 row[0] = -row[0];
             }
+        }
+        if random.random_bool(0.6) {
+            self.bend = Some(Bend::random(random));
         }
         if random.random_bool(0.3) {
             self.slice_distance = random.random_range(0.85..1.2);
@@ -75,13 +87,60 @@ impl Geometry {
         let middle = (patch / 2) as f32;
         for (row, line) in pixels.chunks_mut(patch).enumerate() {
             for (column, pixel) in line.iter_mut().enumerate() {
-                let offset = [column as f32 - middle, row as f32 - middle];
+                let mut offset = [column as f32 - middle, row as f32 - middle];
+                if let Some(bend) = &self.bend {
+                    offset = bend.apply(offset);
+                }
                 let at = |axis: usize| {
                     self.centre[axis] + self.matrix[axis][0] * offset[0] + self.matrix[axis][1] * offset[1]
                 };
                 *pixel = value_at(volume, slices, nearest_slice, at(0), at(1));
             }
         }
+    }
+}
+
+/// Waves that shift the pixels of a patch along both axes.
+struct Bend {
+    /// For each axis the waves whose sum is the shift.
+    waves: [[Wave; 2]; 2],
+}
+
+/// A wave over the plane.
+struct Wave {
+    /// In pixels.
+    amplitude: f32,
+    /// Radians a pixel, along both axes.
+    frequency: [f32; 2],
+    phase: f32,
+}
+
+impl Bend {
+    /// The longest shift is 3 pixels a wave. The mapping never folds: it changes by at most 2 pi 3 / 50 = 0.38 a pixel and wave.
+    fn random(random: &mut Pcg64) -> Self {
+        Self { waves: std::array::from_fn(|_| std::array::from_fn(|_| Wave::random(random))) }
+    }
+
+    fn apply(&self, offset: [f32; 2]) -> [f32; 2] {
+        std::array::from_fn(|axis| {
+            offset[axis] + self.waves[axis].iter().map(|wave| wave.at(offset)).sum::<f32>()
+        })
+    }
+}
+
+impl Wave {
+    fn random(random: &mut Pcg64) -> Self {
+        let direction = random.random_range(0.0..std::f32::consts::TAU);
+        let frequency = std::f32::consts::TAU / random.random_range(50.0f32..150.0);
+        Self {
+            amplitude: random.random_range(0.0..3.0),
+            frequency: [frequency * direction.cos(), frequency * direction.sin()],
+            phase: random.random_range(0.0..std::f32::consts::TAU),
+        }
+    }
+
+    fn at(&self, [x, y]: [f32; 2]) -> f32 {
+        self.amplitude * (self.frequency[0] * x + self.frequency[1] * y + self.phase).sin()
     }
 }
 
@@ -161,6 +220,19 @@ mod tests {
             geometry.extract(study.image(Contrast::T2w), 1, 32, &mut target);
             for (s, t) in source[1024..2048].iter().zip(&target) {
                 assert!((*s == 0.0 && *t == 0.0) || (s + t - 1.0).abs() < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn bending_never_folds_the_plane() {
+        for seed in 0..200 {
+            let bend = Bend::random(&mut Pcg64::seed_from_u64(seed));
+            for at in (0..200).map(|n| [(n * 7 % 128) as f32 - 64.0, (n * 31 % 128) as f32 - 64.0]) {
+                let [x, y] = bend.apply(at);
+                let [right, below] = [bend.apply([at[0] + 0.1, at[1]]), bend.apply([at[0], at[1] + 0.1])];
+                let (a, b, c, d) = (right[0] - x, below[0] - x, right[1] - y, below[1] - y);
+                assert!(a * d - b * c > 0.0, "seed {seed} at {at:?}");
             }
         }
     }
