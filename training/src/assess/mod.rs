@@ -105,7 +105,7 @@ impl Assessment {
     /// How its pictures are called, without the last part.
     fn file_stem(&self) -> String {
         let safe =
-            |letter: char| if letter.is_alphanumeric() || "-_.".contains(letter) { letter } else { '_' };
+            |letter: char| if letter.is_alphanumeric() || "-_".contains(letter) { letter } else { '_' };
         let study: String = self.study.chars().map(safe).collect();
         format!("{study}-{}", self.target).to_lowercase()
     }
@@ -250,4 +250,91 @@ fn write_pictures(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::known_models;
+    use crate::simulate::example::write_volume;
+    use mrisynth::nifti::VoxelType;
+    use prost::Message;
+
+    const SHAPE: (usize, usize, usize) = (64, 76, 62);
+    const SIZE: f64 = 2.0;
+    /// A lesion of 8 mm, in white matter.
+    const LESION: [usize; 3] = [18, 50, 40];
+
+    fn within(index: (usize, usize, usize), centre: [usize; 3], radii: [f64; 3]) -> bool {
+        let index = [index.0, index.1, index.2];
+        let part = |axis: usize| (index[axis].abs_diff(centre[axis]) as f64 / radii[axis]).powi(2);
+        (0..3).map(part).sum::<f64>() < 1.0
+    }
+
+    /// A brain of 0.4 litres: fluid in the middle, white matter, a lesion that the target shows half as well as the source.
+    fn brain(fluid: f32, white: f32, lesion: f32) -> Volume {
+        let voxels = Array3::from_shape_fn(SHAPE, |index| match index {
+            _ if within(index, LESION, [2.5; 3]) => lesion,
+            _ if within(index, [32, 38, 31], [8.0, 12.0, 7.0]) => fluid,
+            _ if within(index, [32, 38, 31], [25.0, 31.0, 25.0]) => white + 0.02 * (index.2 % 2) as f32,
+            _ => 0.0,
+        });
+        Volume::new(voxels, Affine::from_sizes([SIZE; 3], [-64.0, -76.0, -62.0]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_model_that_copies_is_assessed_from_files_to_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (t2w, t1w) = (brain(1.0, 0.3, 0.7), brain(0.1, 0.9, 0.7));
+        let lesions = t2w.voxels().indexed_iter().map(|(index, _)| within(index, LESION, [2.5; 3])).collect();
+        let lesions =
+            Array3::from_shape_vec(SHAPE, lesions).unwrap().mapv(|inside: bool| f32::from(u8::from(inside)));
+        let lesions = Volume::new(lesions, *t1w.affine()).unwrap();
+        for (name, volume) in [("t1.nii", &t1w), ("t2.nii", &t2w), ("lesions.nii", &lesions)] {
+            write_volume(&path(name), volume, VoxelType::Float32).unwrap();
+        }
+        let list = "id,patient,t1w,t2w,state,lesions\na/1,a,t1.nii,t2.nii,prepared,lesions.nii\n";
+        fs::write(path("list.csv"), list).unwrap();
+        let mut model = known_models::convolution(1, 0, [0, 0]);
+        known_models::set_card(&mut model, "source", Some("t2w"));
+        known_models::set_card(&mut model, "target", Some("t1w"));
+        fs::write(path("model.onnx"), model.encode_to_vec()).unwrap();
+        let arguments = |models: &[&str]| Arguments {
+            models: models.iter().map(|name| path(name)).collect(),
+            studies: studies::Arguments { pairs: Some(path("list.csv")), ..Default::default() },
+            without_implants: false,
+            output: Some(path("assessed")),
+            threads: 2,
+        };
+        let twice = run(arguments(&["model.onnx", "model.onnx"])).unwrap_err();
+        assert!(twice.to_string().contains("to T1w already"), "{twice}");
+        run(arguments(&["model.onnx"])).unwrap();
+
+        let text = fs::read_to_string(path("assessed/assess.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let found = &json[0];
+        assert_eq!((&found["study"], &found["target"]), (&"a/1".into(), &"t1w".into()));
+        // A copy that is fitted: T2w turned round, in which the lesion lies as far from white matter as in T2w.
+        assert!(found["score"]["fitted"]["brain"]["psnr"].as_f64().unwrap() > 20.0);
+        assert_eq!(found["lesions"]["visible"], 1);
+        assert!(found["lesions"]["each"][0]["ratio"].as_f64().unwrap() > 1.0);
+        let findings = found["implants"].as_array().unwrap();
+        assert!(!findings.is_empty());
+        for finding in findings {
+            assert_eq!(
+                (&finding["shown"], &finding["unchanged_elsewhere"]),
+                (&true.into(), &true.into()),
+                "{finding}"
+            );
+        }
+        let table = fs::read_to_string(path("assessed/assess.md")).unwrap();
+        for title in ["Similarity", "Lesions", "Mean absolute jumps", "Implants", "Lesion by lesion"] {
+            assert!(table.contains(title), "{table}");
+        }
+        for name in ["slices", "lesions", "implants"] {
+            let sheet = path(&format!("assessed/a_1-t1w-{name}.png"));
+            assert!(sheet.metadata().unwrap().len() > 2_000, "{name}");
+        }
+    }
 }

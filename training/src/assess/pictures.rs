@@ -17,7 +17,7 @@ const FULL_ERROR: f32 = 0.3;
 const SLICE_SIDE: usize = 370;
 const CROP_SIDE: usize = 300;
 /// The largest lesions are shown, so many of them, in crops of so many millimetres.
-const LESIONS_SHOWN: usize = 8;
+const LESIONS_SHOWN: usize = 6;
 const CROP: usize = 50;
 
 /// A caption, what is below it, and what that shows.

@@ -12,7 +12,7 @@ pub fn draw(assessments: &[Assessment]) -> String {
         implants(assessments),
         each_lesion(assessments),
     ];
-    tables.join("\n")
+    tables.into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
@@ -59,8 +59,9 @@ fn lesions(assessments: &[Assessment]) -> String {
     let columns = [
         "Translation",
         "Study",
-        "Error in lesions / in white matter around them",
-        "Ratio",
+        "Error in lesions / in white matter around them / in all around them",
+        "Ratio to white matter",
+        "Ratio to all",
         "Lesions measured",
         "Visible in the real image",
         "Vanished",
@@ -74,8 +75,12 @@ fn lesions(assessments: &[Assessment]) -> String {
         Some(joined(
             one,
             [
-                format!("{:.3} / {:.3}", lesions.error_in_lesions, lesions.error_in_white_matter),
+                format!(
+                    "{:.3} / {:.3} / {:.3}",
+                    lesions.error_in_lesions, lesions.error_in_white_matter, lesions.error_around
+                ),
                 format!("{:.2}", lesions.error_ratio),
+                format!("{:.2}", lesions.error_ratio_around),
                 lesions.measured.to_string(),
                 lesions.visible.to_string(),
                 lesions.vanished.to_string(),
@@ -176,7 +181,7 @@ fn each_lesion(assessments: &[Assessment]) -> String {
                     format!("{:.0}", lesion.volume),
                     format!("{:+.3}", lesion.real),
                     format!("{:+.3}", lesion.synthetic),
-                    format!("{:.2}", lesion.ratio),
+                    if lesion.visible { format!("{:.2}", lesion.ratio) } else { "-".into() },
                     fate.into(),
                 ],
             )

@@ -171,8 +171,8 @@ mod tests {
             Array3::from_shape_fn((40, 40, 40), |(i, j, k)| {
                 let edge = [i, j, k].map(|n: usize| n.abs_diff(20)).into_iter().max().unwrap_or(0);
                 match edge {
-                    0..4 => fluid,
-                    4..11 => white,
+                    0..5 => fluid,
+                    5..11 => white,
                     _ => grey,
                 }
             })
