@@ -118,6 +118,7 @@ mod head;
 mod tests {
     use super::head::{Contrast, Head, clinical_grid, pose};
     use super::*;
+    use crate::data::pairs::State;
 
     #[test]
     fn what_training_sees_is_what_a_generator_is_fed() {
@@ -132,5 +133,26 @@ mod tests {
             // By a way of its own: interpolated along the T1w scan's placement.
             assert_eq!(pair.t2w.voxels()[index], expected, "{index:?}");
         }
+
+        // A mask goes the way of the scan's own brain.
+        let files = PairFiles {
+            id: "a".into(),
+            patient: "a".into(),
+            t1w: "t1.nii".into(),
+            t2w: "t2.nii".into(),
+            state: State::Raw,
+            lesions: None,
+        };
+        let mask = prepared.mask.mapv(|inside| f32::from(u8::from(inside)));
+        let mask = Volume::new(mask, *scan.affine()).unwrap();
+        let small = Volume::zeros(&Grid { dims: [4; 3], affine: *scan.affine() }).unwrap();
+        for (scans, on_t2w) in [([&scan, &small], false), ([&small, &scan], true)] {
+            let mask = Mask::of(&files, &mask, scans).unwrap();
+            assert_eq!(mask.on_t2w, on_t2w);
+            let there = mask.on_standard_grid(&prepared, &Transform::IDENTITY).unwrap();
+            assert_eq!(there, prepared.standard_mask);
+        }
+        let fault = Mask::of(&files, &mask, [&small, &small]).err().unwrap().to_string();
+        assert!(fault.contains("neither scan"), "{fault}");
     }
 }
