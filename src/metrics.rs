@@ -140,16 +140,21 @@ fn mean_inside(map: &Array2<f64>, inside: ArrayView2<'_, bool>) -> f64 {
     sum / count as f64
 }
 
-/// Scores a synthetic volume against the real one, on one grid.
+/// A real and a synthetic volume as they are compared, in this order: 0..1, and 0 outside the brain.
 ///
-/// The reference is scaled so that the 99.5th percentile inside `brain` is 1; both are clipped to 0..1 and are 0 outside the
-/// brain. With `fit`, the synthetic volume is first mapped by the one factor and offset that bring it nearest to the
-/// reference inside the brain (least squares): what a tool that normalizes its input sees.
+/// The reference is scaled so that the 99.5th percentile inside `brain` is 1; both are clipped to 0..1. With `fit`, the
+/// synthetic volume is first mapped by the one factor and offset that bring it nearest to the reference inside the brain
+/// (least squares): what a tool that normalizes its input sees.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] if the volumes or the mask differ in size, slices are smaller than SSIM's window, or no slice
-/// holds 2 % brain; [`Error::BadImage`] if the reference has no positive intensity in the brain.
-pub fn score(reference: &Volume, synthetic: &Volume, brain: &Array3<bool>, fit: bool) -> Result<Score> {
+/// [`Error::InvalidArgument`] if the volumes or the mask differ in size; [`Error::BadImage`] if the reference has no
+/// positive intensity in the brain.
+pub fn on_one_scale(
+    reference: &Volume,
+    synthetic: &Volume,
+    brain: &Array3<bool>,
+    fit: bool,
+) -> Result<[Array3<f32>; 2]> {
     if reference.dims() != synthetic.dims() || reference.voxels().dim() != brain.dim() {
         return Err(Error::InvalidArgument(format!(
             "volumes of {:?} and {:?} voxels cannot be compared",
@@ -161,6 +166,15 @@ pub fn score(reference: &Volume, synthetic: &Volume, brain: &Array3<bool>, fit: 
     let real = inside_brain(reference.voxels(), brain, |value| value / top);
     let (factor, offset) = if fit { line_fit(&synthetic.voxels(), &real, brain) } else { (1.0, 0.0) };
     let synthetic = inside_brain(synthetic.voxels(), brain, |value| factor * value + offset);
+    Ok([real, synthetic])
+}
+
+/// Scores a synthetic volume against the real one, on one grid, both on the scale of [`on_one_scale`].
+///
+/// # Errors
+/// Those of [`on_one_scale`]; [`Error::InvalidArgument`] if slices are smaller than SSIM's window, or none holds 2 % brain.
+pub fn score(reference: &Volume, synthetic: &Volume, brain: &Array3<bool>, fit: bool) -> Result<Score> {
+    let [real, synthetic] = on_one_scale(reference, synthetic, brain, fit)?;
     let axial = Axis(reference.affine().nearest_axes()[2].0);
     let mut total = Score::default();
     let slices = real.axis_iter(axial).zip(synthetic.axis_iter(axial)).zip(brain.axis_iter(axial));

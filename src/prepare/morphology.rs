@@ -38,24 +38,43 @@ impl Padded {
         }
     }
 
-    /// The places in `cells` that share a face with one.
-    fn neighbours(&self, at: usize) -> [Option<usize>; 6] {
-        let [i, j, k] = [1, self.dims[0], self.dims[0] * self.dims[1]];
-        let last = self.cells.len();
-        let up = |step: usize| Some(at + step).filter(|&next| next < last);
-        [at.checked_sub(i), at.checked_sub(j), at.checked_sub(k), up(i), up(j), up(k)]
+    /// What leads from a place in `cells` to those that share a face with it.
+    fn to_faces(&self) -> [isize; 6] {
+        let [i, j, k] = self.strides();
+        [-i, i, -j, j, -k, k]
     }
 
-    /// All places that hang together with `start` among those for which `open` holds, in the order of their visit.
-    /// Each is closed when it is visited.
-    fn flood(&self, open: &mut [bool], start: usize) -> Vec<usize> {
+    /// What leads from a place in `cells` to those that share a face, an edge or a corner with it.
+    fn to_corners(&self) -> [isize; 26] {
+        let [i, j, k] = self.strides();
+        // The 13th of 27 leads nowhere.
+        std::array::from_fn(|n| {
+            let n = (if n < 13 { n } else { n + 1 }) as isize;
+            (n % 3 - 1) * i + (n / 3 % 3 - 1) * j + (n / 9 - 1) * k
+        })
+    }
+
+    fn strides(&self) -> [isize; 3] {
+        [1, self.dims[0], self.dims[0] * self.dims[1]].map(|stride| stride as isize)
+    }
+
+    /// The index in the mask of a place in `cells` that is not in the layers.
+    fn index_of(&self, at: usize) -> [usize; 3] {
+        let [ni, nj, _] = self.dims;
+        let index = [at % ni, at / ni % nj, at / ni / nj];
+        [0, 1, 2].map(|axis| self.low[axis] + index[axis] - 1)
+    }
+
+    /// All places that hang together with `start` by these steps among those for which `open` holds, in the order of
+    /// their visit. Each is closed when it is visited.
+    fn flood<const N: usize>(&self, open: &mut [bool], start: usize, steps: [isize; N]) -> Vec<usize> {
         let mut reached = vec![start];
         open[start] = false;
         let mut next = 0;
         while let Some(&at) = reached.get(next) {
             next += 1;
-            for neighbour in self.neighbours(at).into_iter().flatten() {
-                if open[neighbour] {
+            for neighbour in steps.iter().filter_map(|step| at.checked_add_signed(*step)) {
+                if open.get(neighbour) == Some(&true) {
                     open[neighbour] = false;
                     reached.push(neighbour);
                 }
@@ -91,7 +110,7 @@ pub fn with_holes_filled(mask: &Array3<bool>) -> Array3<bool> {
         return filled;
     };
     let mut outside: Vec<bool> = padded.cells.iter().map(|inside| !inside).collect();
-    padded.flood(&mut outside, 0);
+    padded.flood(&mut outside, 0, padded.to_faces());
     // What is still open was not reached.
     for (cell, hole) in padded.cells.iter_mut().zip(outside) {
         *cell |= hole;
@@ -110,7 +129,7 @@ pub fn largest_component(mask: &Array3<bool>) -> Array3<bool> {
     let mut largest = Vec::new();
     for start in 0..left.len() {
         if left[start] {
-            let component = padded.flood(&mut left, start);
+            let component = padded.flood(&mut left, start, padded.to_faces());
             if component.len() > largest.len() {
                 largest = component;
             }
@@ -133,10 +152,27 @@ pub fn component_count(mask: &Array3<bool>, smallest: usize) -> usize {
     let mut count = 0;
     for start in 0..left.len() {
         if left[start] {
-            count += usize::from(padded.flood(&mut left, start).len() >= smallest);
+            count += usize::from(padded.flood(&mut left, start, padded.to_faces()).len() >= smallest);
         }
     }
     count
+}
+
+/// The parts of the mask that hang together through voxel faces, edges or corners (26 neighbours): the voxels of each, the
+/// parts in the order of their first voxels in memory.
+pub fn components(mask: &Array3<bool>) -> Vec<Vec<[usize; 3]>> {
+    let Some(padded) = Padded::of(mask) else {
+        return Vec::new();
+    };
+    let mut left = padded.cells.clone();
+    let mut components = Vec::new();
+    for start in 0..left.len() {
+        if left[start] {
+            let component = padded.flood(&mut left, start, padded.to_corners());
+            components.push(component.into_iter().map(|at| padded.index_of(at)).collect());
+        }
+    }
+    components
 }
 
 /// Twice the common voxels over the sum of both masks' (Dice 1945); 1 for two empty masks.
@@ -163,6 +199,29 @@ mod tests {
         mask[[4, 4, 4]] = true;
         assert_eq!(component_count(&mask, 1), 3);
         assert_eq!(component_count(&mask, 2), 1);
+    }
+
+    #[test]
+    fn components_hang_together_through_corners() {
+        let mut mask = in_memory_order((6, 5, 7), false);
+        assert!(components(&mask).is_empty());
+        let (bent, lone) = ([[0, 0, 0], [1, 1, 1], [0, 2, 1], [0, 2, 2]], [5, 4, 6]);
+        bent.iter().for_each(|&index| mask[index] = true);
+        mask[lone] = true;
+        // As far from the others as one voxel can be without touching them.
+        mask[[3, 1, 1]] = true;
+        let mut found = components(&mask);
+        found[0].sort_unstable();
+        let mut expected = bent.to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, [expected, vec![[3, 1, 1]], vec![lone]]);
+        // All 26 neighbours, each alone with the middle.
+        for n in (0..27).filter(|n| *n != 13) {
+            let mut pair = in_memory_order((3, 3, 3), false);
+            pair[[1, 1, 1]] = true;
+            pair[[n % 3, n / 3 % 3, n / 9]] = true;
+            assert_eq!(components(&pair).len(), 1, "{n}");
+        }
     }
 
     #[test]

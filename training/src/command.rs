@@ -16,7 +16,7 @@ use crate::onnx::Precision;
 use crate::recipe::Recipe;
 use crate::report::compare;
 use crate::run::{Options, Outcome};
-use crate::{bench, brain, simulate, train, validate, validation};
+use crate::{assess, bench, brain, simulate, train, validate, validation};
 
 /// Trains the generators that mrisynth runs.
 #[derive(Debug, Parser)]
@@ -32,6 +32,7 @@ enum Command {
     Prepare(prepare::Arguments),
     Simulate(simulate::Arguments),
     Validate(validate::Arguments),
+    Assess(assess::Arguments),
     Compare(compare::Arguments),
     /// Train a generator as a recipe says.
     Train(GeneratorArguments),
@@ -148,6 +149,7 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Prepare(arguments) => prepare::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
+        Command::Assess(arguments) => assess::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Train(arguments) => run_job(&arguments.common, GeneratorJob(&arguments)),
         Command::Export(arguments) => run_export(arguments),

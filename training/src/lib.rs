@@ -1,6 +1,7 @@
 //! Trains the generators that mrisynth runs: stores of subjects, networks, losses, the loop and the ONNX export.
 
 pub mod adversarial;
+pub mod assess;
 pub mod average;
 pub mod bench;
 pub mod brain;

@@ -21,7 +21,7 @@ use crate::method::Generators;
 use crate::network::Generator;
 use crate::recipe::Recipe;
 use crate::report::curves;
-use crate::report::sheet::{self, Picture};
+use crate::report::sheet::{self, Content, Picture};
 use crate::run::Observer;
 use crate::sample::{Study, check_fits};
 
@@ -178,7 +178,7 @@ impl<B: Backend> Validation<B> {
 
     /// Source, real and synthetic images, and for both directions at once what comes back, of some slices.
     fn write_sheet(&self, step: u64, generators: &[(Direction, Generator<B>)]) -> Result<(), Error> {
-        let mut rows: Vec<Vec<(String, Image, bool)>> = Vec::new();
+        let mut rows: Vec<Vec<(String, Image, Content)>> = Vec::new();
         for (direction, generator) in generators {
             let back = generators.iter().find(|(other, _)| *other == direction.reversed());
             for (n, height) in SHOWN_HEIGHTS.into_iter().enumerate() {
@@ -189,13 +189,13 @@ impl<B: Backend> Validation<B> {
                 };
                 let Direction { source, target } = *direction;
                 let mut row = vec![
-                    (format!("source {source}"), self.acquired(study, source, slice), false),
-                    (format!("real {target}"), self.acquired(study, target, slice), false),
+                    (format!("source {source}"), self.acquired(study, source, slice), Content::Acquired),
+                    (format!("real {target}"), self.acquired(study, target, slice), Content::Acquired),
                 ];
                 let returned = back.map(|(_, back)| self.returned(back, &synthetic, study));
-                row.push((format!("synthetic {target}"), synthetic, true));
+                row.push((format!("synthetic {target}"), synthetic, Content::Synthetic));
                 if let Some(returned) = returned {
-                    row.push((format!("reconstructed {source}"), returned, true));
+                    row.push((format!("reconstructed {source}"), returned, Content::Synthetic));
                 }
                 rows.push(row);
             }
@@ -204,10 +204,10 @@ impl<B: Backend> Validation<B> {
             .iter()
             .map(|row| {
                 row.iter()
-                    .map(|(caption, image, synthetic)| Picture {
+                    .map(|(caption, image, content)| Picture {
                         caption,
                         pixels: image.view(),
-                        synthetic: *synthetic,
+                        content: *content,
                     })
                     .collect()
             })

@@ -148,7 +148,7 @@ impl Found {
     fn take(&mut self, patient: String, id: String, [t1w, t2w]: [Vec<PathBuf>; 2], state: State) {
         let (missing, there) = match (t1w.into_iter().next(), t2w.into_iter().next()) {
             (Some(t1w), Some(t2w)) => {
-                self.studies.push(PairFiles { id, patient, t1w, t2w, state });
+                self.studies.push(PairFiles { id, patient, t1w, t2w, state, lesions: None });
                 return;
             }
             (Some(t1w), None) => ("T2w", t1w),

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use mrisynth::prepare::brain;
 use mrisynth::prepare::normalize::{self, Scale};
-use mrisynth::{Limits, Volume, nifti, plausible};
+use mrisynth::{Contrast, Limits, Volume, nifti, plausible};
 use ndarray::Array3;
 
 use crate::data::raw;
 use crate::error::Error;
 
 const HEADER: &str = "id,patient,t1w,t2w";
-/// A fifth column that may follow.
+/// Columns that may follow, in any order.
 const STATE: &str = "state";
+const LESIONS: &str = "lesions";
 /// Corners of two grids that lie farther apart than this, in millimetres, are not on one grid.
 const GRID_TOLERANCE: f64 = 0.01;
 /// How the description of an image begins that `mrisynth synthesize` has made.
@@ -40,6 +41,8 @@ pub struct PairFiles {
     pub t2w: PathBuf,
     /// How much has been done to both.
     pub state: State,
+    /// A mask of lesions, if there is one: what is not 0, on the grid of a scan.
+    pub lesions: Option<PathBuf>,
 }
 
 /// How scans are read and prepared.
@@ -74,14 +77,47 @@ pub struct Pair {
     pub t2w: Volume,
     /// The brain of both.
     pub brain: Array3<bool>,
+    /// The lesions, where the study has a mask of them.
+    pub lesions: Option<Array3<bool>>,
     /// Which intensities of T1w and of T2w a generator sees as 0 and 1.
     pub scales: [Scale; 2],
     /// What was found on the way, and what needs a look; a sentence each.
     pub notes: Vec<String>,
 }
 
-/// Reads a list: the header `id,patient,t1w,t2w`, then one study a line; paths are relative to the list's folder. A fifth
-/// column `state` says `raw` or `prepared`; without it, `state` holds for all.
+impl Pair {
+    /// The scan of one contrast.
+    pub fn volume(&self, contrast: Contrast) -> &Volume {
+        match contrast {
+            Contrast::T1w => &self.t1w,
+            Contrast::T2w => &self.t2w,
+        }
+    }
+}
+
+/// Where the columns stand that a list need not have.
+struct Columns {
+    state: Option<usize>,
+    lesions: Option<usize>,
+    count: usize,
+}
+
+impl Columns {
+    /// None if the header is not one of a list.
+    fn of(header: &str) -> Option<Self> {
+        let names: Vec<&str> = header.split(',').map(str::trim).collect();
+        let further = names.strip_prefix(HEADER.split(',').collect::<Vec<_>>().as_slice())?;
+        let place = |name| further.iter().position(|other| *other == name).map(|at| at + 4);
+        let columns = Self { state: place(STATE), lesions: place(LESIONS), count: names.len() };
+        // None twice, and no other.
+        let known = usize::from(columns.state.is_some()) + usize::from(columns.lesions.is_some());
+        (further.len() == known).then_some(columns)
+    }
+}
+
+/// Reads a list: the header `id,patient,t1w,t2w`, then one study a line; paths are relative to the list's folder. A further
+/// column `state` says `raw` or `prepared`; without it, `state` holds for all. A further column `lesions` names a mask, or
+/// is empty.
 ///
 /// # Errors
 /// [`Error::Io`], or [`Error::Data`] with the line and its fault.
@@ -91,44 +127,37 @@ pub fn read_list(path: &Path, state: State) -> Result<Vec<PairFiles>, Error> {
     let mut lines =
         text.lines().enumerate().map(|(n, line)| (n + 1, line.trim())).filter(|(_, l)| !l.is_empty());
     let first = lines.next().map(|(_, line)| line).unwrap_or_default();
-    let has_state = first.strip_prefix(HEADER).is_some_and(|rest| rest.strip_prefix(',') == Some(STATE));
-    if first != HEADER && !has_state {
-        return Err(fault(1, &format!("the first line must be {HEADER} or {HEADER},{STATE}")));
-    }
+    let columns = Columns::of(first).ok_or_else(|| {
+        fault(1, &format!("the first line must be {HEADER}, and perhaps ,{STATE} and ,{LESIONS}"))
+    })?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut list: Vec<PairFiles> = Vec::new();
     for (number, line) in lines {
-        let mut fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        let count = fields.len();
-        let state = match fields.get(4) {
-            Some(&"raw") if has_state => State::Raw,
-            Some(&"prepared") if has_state => State::Prepared,
-            Some(other) if has_state => {
-                return Err(fault(number, &format!("{other:?} is not raw or prepared")));
-            }
-            _ => state,
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        let ([id, patient, t1w, t2w, ..], true) = (&fields[..], fields.len() == columns.count) else {
+            return Err(fault(number, &format!("{} fields instead of {}", fields.len(), columns.count)));
         };
-        if count == 5 && has_state {
-            fields.truncate(4);
-        }
-        let [id, patient, t1w, t2w] = fields[..] else {
-            return Err(fault(number, &format!("{count} fields instead of {}", 4 + usize::from(has_state))));
+        let field = |column: Option<usize>| column.and_then(|at| fields.get(at)).copied();
+        let state = match field(columns.state) {
+            Some("raw") => State::Raw,
+            Some("prepared") => State::Prepared,
+            Some(other) => return Err(fault(number, &format!("{other:?} is not raw or prepared"))),
+            None => state,
         };
-        if count == 4 && has_state {
-            return Err(fault(number, "4 fields instead of 5"));
-        }
-        if fields.iter().any(|field| field.is_empty()) {
+        let lesions = field(columns.lesions).filter(|name| !name.is_empty());
+        if [id, patient, t1w, t2w].iter().any(|field| field.is_empty()) {
             return Err(fault(number, "an empty field"));
         }
-        if list.iter().any(|pair| pair.id == id) {
+        if list.iter().any(|pair| pair.id == *id) {
             return Err(fault(number, &format!("{id} is there already")));
         }
         list.push(PairFiles {
-            id: id.into(),
-            patient: patient.into(),
+            id: (*id).into(),
+            patient: (*patient).into(),
             t1w: folder.join(t1w),
             t2w: folder.join(t2w),
             state,
+            lesions: lesions.map(|name| folder.join(name)),
         });
     }
     if list.is_empty() {
@@ -138,6 +167,11 @@ pub fn read_list(path: &Path, state: State) -> Result<Vec<PairFiles>, Error> {
 }
 
 impl PairFiles {
+    /// All files of the study.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.t1w, &self.t2w].into_iter().chain(&self.lesions)
+    }
+
     /// Both scans on one grid: as they are if they are prepared, else prepared by the library.
     ///
     /// # Errors
@@ -145,18 +179,24 @@ impl PairFiles {
     /// not go together or are synthetic.
     pub fn read(&self, options: &ReadOptions) -> Result<Pair, Error> {
         let (t1w, t2w) = (self.read_scan(&self.t1w)?, self.read_scan(&self.t2w)?);
+        let lesions = self.lesions.as_ref().map(|path| Ok::<_, Error>(self.read_image(path)?.volume));
+        let lesions = lesions.transpose()?;
         match self.state {
-            State::Raw => raw::pair(self, &t1w, &t2w, options),
-            State::Prepared => self.prepared(t1w, t2w, options),
+            State::Raw => raw::pair(self, [&t1w, &t2w], lesions.as_ref(), options),
+            State::Prepared => self.prepared(t1w, t2w, lesions.as_ref(), options),
         }
     }
 
-    fn read_scan(&self, path: &Path) -> Result<Volume, Error> {
-        let image = nifti::read(path, &Limits::default()).map_err(|fault| match fault.kind() {
+    fn read_image(&self, path: &Path) -> Result<nifti::Image, Error> {
+        nifti::read(path, &Limits::default()).map_err(|fault| match fault.kind() {
             // Too large for any scan: the fault is the file's, not the machine's.
             mrisynth::Error::OutOfMemory(_) => Error::study(&self.id, fault.to_string()),
             _ => fault.into(),
-        })?;
+        })
+    }
+
+    fn read_scan(&self, path: &Path) -> Result<Volume, Error> {
+        let image = self.read_image(path)?;
         if image.header.description().starts_with(SYNTHETIC) {
             let fault = format!("{} is synthetic, by its own description", path.display());
             return Err(Error::study(&self.id, fault));
@@ -165,8 +205,20 @@ impl PairFiles {
         Ok(image.volume)
     }
 
-    fn prepared(&self, t1w: Volume, t2w: Volume, options: &ReadOptions) -> Result<Pair, Error> {
-        self.check_grids(&t1w, &t2w)?;
+    fn prepared(
+        &self,
+        t1w: Volume,
+        t2w: Volume,
+        lesions: Option<&Volume>,
+        options: &ReadOptions,
+    ) -> Result<Pair, Error> {
+        if let Some(what) = grids_differ(&t1w, &t2w) {
+            let (one, other) = (self.t1w.display(), self.t2w.display());
+            return Err(Error::study(&self.id, format!("{one} and {other} must lie on one grid: {what}")));
+        }
+        if let Some(what) = lesions.and_then(|mask| grids_differ(mask, &t1w)) {
+            return Err(Error::study(&self.id, format!("the lesions must lie on the scans' grid: {what}")));
+        }
         let mut notes = Vec::new();
         for (volume, path) in [(&t1w, &self.t1w), (&t2w, &self.t2w)] {
             let doubts = plausible::doubts_about_prepared(volume, &brain::mask(volume.voxels()));
@@ -179,28 +231,27 @@ impl PairFiles {
             Ok(Scale { low: 0.0, high })
         };
         let scales = [top(&t1w, &self.t1w)?, top(&t2w, &self.t2w)?];
-        Ok(Pair { t1w, t2w, brain, scales, notes })
+        Ok(Pair { t1w, t2w, brain, lesions: lesions.map(not_zero), scales, notes })
     }
+}
 
-    fn check_grids(&self, t1w: &Volume, t2w: &Volume) -> Result<(), Error> {
-        let fault = |what: String| {
-            let (one, other) = (self.t1w.display(), self.t2w.display());
-            Error::study(&self.id, format!("{one} and {other} must lie on one grid: {what}"))
-        };
-        if t1w.dims() != t2w.dims() {
-            return Err(fault(format!("{:?} and {:?} voxels", t1w.dims(), t2w.dims())));
-        }
-        let last = t1w.dims().map(|length| length as f64 - 1.0);
-        for corner in 0..8_usize {
-            let index = [0, 1, 2].map(|axis| if corner >> axis & 1 == 1 { last[axis] } else { 0.0 });
-            let (a, b) = (t1w.affine().to_millimetres(index), t2w.affine().to_millimetres(index));
-            let distance = (0..3).map(|axis| (a[axis] - b[axis]).powi(2)).sum::<f64>().sqrt();
-            if distance > GRID_TOLERANCE {
-                return Err(fault(format!("{distance:.2} mm apart at a corner")));
-            }
-        }
-        Ok(())
+/// In what two volumes' grids differ; none if they are one.
+pub(crate) fn grids_differ(one: &Volume, other: &Volume) -> Option<String> {
+    if one.dims() != other.dims() {
+        return Some(format!("{:?} and {:?} voxels", one.dims(), other.dims()));
     }
+    let last = one.dims().map(|length| length as f64 - 1.0);
+    (0..8_usize).find_map(|corner| {
+        let index = [0, 1, 2].map(|axis| if corner >> axis & 1 == 1 { last[axis] } else { 0.0 });
+        let (a, b) = (one.affine().to_millimetres(index), other.affine().to_millimetres(index));
+        let distance = (0..3).map(|axis| (a[axis] - b[axis]).powi(2)).sum::<f64>().sqrt();
+        (distance > GRID_TOLERANCE).then(|| format!("{distance:.2} mm apart at a corner"))
+    })
+}
+
+/// Where a mask's voxels are not 0.
+pub(crate) fn not_zero(mask: &Volume) -> Array3<bool> {
+    mask.voxels().mapv(|value| value != 0.0)
 }
 
 /// Where either contrast is not 0, holes filled.
@@ -239,6 +290,14 @@ mod tests {
     }
 
     #[test]
+    fn lists_may_name_lesions() {
+        let list =
+            list_of("id,patient,t1w,t2w,lesions,state\na,a,1,2,x/l.nii,prepared\nb,b,3,4,,raw\n").unwrap();
+        assert!(list[0].lesions.as_ref().unwrap().ends_with("x/l.nii") && list[1].lesions.is_none());
+        assert_eq!((list[0].state, list[1].state), (State::Prepared, State::Raw));
+    }
+
+    #[test]
     fn faults_name_their_line() {
         for (text, word) in [
             ("", "line 1"),
@@ -250,6 +309,8 @@ mod tests {
             ("id,patient,t1w,t2w\na,p,c,d,raw\n", "5 fields instead of 4"),
             ("id,patient,t1w,t2w,state\na,p,c,d\n", "4 fields instead of 5"),
             ("id,patient,t1w,t2w,state\na,p,c,d,cooked\n", "\"cooked\" is not raw or prepared"),
+            ("id,patient,t1w,t2w,lesions,lesions\na,p,c,d,e,e\n", "first line"),
+            ("id,patient,t1w,t2w,mask\na,p,c,d,e\n", "first line"),
         ] {
             let fault = list_of(text).unwrap_err().to_string();
             assert!(fault.contains(word), "{fault}");

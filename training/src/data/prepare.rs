@@ -151,7 +151,7 @@ mod tests {
         let brain = brain::mask(t1w.voxels());
         let scale = |volume| normalize::scale(volume, &brain, normalize::Scaling::Percentile).unwrap();
         let scales = [scale(&t1w), scale(&t2w)];
-        let (a, b) = packed(&Pair { t1w, t2w, brain, scales, notes: Vec::new() }).unwrap();
+        let (a, b) = packed(&Pair { t1w, t2w, brain, lesions: None, scales, notes: Vec::new() }).unwrap();
         let margin = standard::MARGIN;
         assert_eq!(a.dim(), (20 + 2 * margin, 30 + 2 * margin, 20 + 2 * margin));
         assert_eq!(a, b);

@@ -12,8 +12,8 @@ use crate::error::Error;
 /// Studies of T1w and T2w scans. The command that takes them has the group `source`.
 #[derive(Debug, Default, Args)]
 pub struct Arguments {
-    /// A list of studies: a CSV file with the columns id, patient, t1w, t2w; paths are relative to it. A fifth column,
-    /// state, may say raw or prepared.
+    /// A list of studies: a CSV file with the columns id, patient, t1w, t2w; paths are relative to it. A further column,
+    /// state, may say raw or prepared; another, lesions, may name masks of lesions.
     #[arg(long, value_name = "LIST.csv", group = "source")]
     pub(crate) pairs: Option<PathBuf>,
     /// A folder of pairs: NAME_T1w.nii.gz beside NAME_T2w.nii.gz (or T1W/T2W, T1/T2, .nii), in it or in folders right in it.
@@ -66,7 +66,7 @@ impl Arguments {
         }
         found.studies = chosen(found.studies, &self.patients, |files: &PairFiles| &files.patient)?;
         // Told now, and not after hours of work on the studies before.
-        for path in found.studies.iter().flat_map(|files| [&files.t1w, &files.t2w]) {
+        for path in found.studies.iter().flat_map(PairFiles::paths) {
             File::open(path).map_err(|fault| Error::io(path, fault))?;
         }
         Ok(found)

@@ -1,6 +1,6 @@
 //! The sample sheet: what the networks make of some slices, as one PNG file to look at.
 
-use mrisynth_picture::{Anchor, Canvas, Colour, GAP, Letters, Marks, Page, WHITE};
+use mrisynth_picture::{Anchor, Canvas, Colour, GAP, Letters, Marks, Page, SYNTHETIC_COLOUR, WHITE};
 use ndarray::ArrayView2;
 
 use crate::error::Error;
@@ -9,6 +9,10 @@ use crate::error::Error;
 const LARGE: usize = 256;
 /// The line above a picture.
 const CAPTION_HEIGHT: u32 = 17;
+/// The line below a picture that is synthetic or shows errors.
+const FOOT_HEIGHT: u32 = 22;
+/// How high the bar is that explains an error's colours.
+const BAR_HEIGHT: u32 = 10;
 /// The largest sheet that is drawn, in pixels.
 const MAXIMUM_PIXELS: u64 = 1 << 26;
 /// The narrowest sheet, so that a title has room.
@@ -17,6 +21,20 @@ const LEAST_WIDTH: u32 = 400;
 const NOT_FINITE: Colour = [255, 0, 255];
 const NOTE_COLOUR: Colour = [190, 190, 190];
 
+/// What a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Content {
+    /// What a scanner has seen, in grey.
+    Acquired,
+    /// What a network made, in grey, with the word SYNTHETIC below.
+    Synthetic,
+    /// A difference, from black by red and yellow to white, which is `full` and more; a bar below says so.
+    Difference {
+        /// What is white.
+        full: f32,
+    },
+}
+
 /// An axial slice with its caption.
 #[derive(Clone, Copy, Debug)]
 pub struct Picture<'a> {
@@ -24,43 +42,109 @@ pub struct Picture<'a> {
     pub caption: &'a str,
     /// 0..1; rows from back to front, columns from left to right.
     pub pixels: ArrayView2<'a, f32>,
-    /// Whether a network made it: the word SYNTHETIC is then burnt in.
-    pub synthetic: bool,
+    /// What it shows.
+    pub content: Content,
+}
+
+/// How a sheet is set.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout<'a> {
+    /// The first line.
+    pub title: &'a str,
+    /// A line below it, where there is more to say.
+    pub note: Option<&'a str>,
+    /// Pictures are enlarged, by a whole number, to about so many pixels along their longer side.
+    pub longer_side: usize,
+}
+
+impl Layout<'_> {
+    fn zoom(&self, picture: &Picture<'_>) -> u32 {
+        let longer = picture.pixels.nrows().max(picture.pixels.ncols()).max(1);
+        // Rounded to the nearest whole number.
+        ((self.longer_side + longer / 2) / longer).max(1) as u32
+    }
+
+    /// Width and height of a picture on the sheet, caption and foot not included.
+    fn size(&self, picture: &Picture<'_>) -> [u32; 2] {
+        let zoom = self.zoom(picture);
+        [picture.pixels.ncols(), picture.pixels.nrows()].map(|length| length as u32 * zoom)
+    }
+
+    fn row_width(&self, row: &[Picture<'_>]) -> u64 {
+        u64::from(GAP) + row.iter().map(|picture| u64::from(self.size(picture)[0] + GAP)).sum::<u64>()
+    }
+
+    fn row_height(&self, row: &[Picture<'_>]) -> u32 {
+        let has_foot = row.iter().any(|picture| picture.content != Content::Acquired);
+        let foot = if has_foot { FOOT_HEIGHT } else { 0 };
+        row.iter().map(|picture| self.size(picture)[1]).max().unwrap_or(0) + CAPTION_HEIGHT + foot + GAP
+    }
+
+    fn draw(&self, picture: &Picture<'_>, strip: &mut Canvas, left: u32) {
+        let ([width, height], zoom) = (self.size(picture), self.zoom(picture));
+        let room = (width / Letters::Small.size()[0]) as usize;
+        let caption: String = picture.caption.chars().take(room).collect();
+        strip.text((left as i32, 2), Anchor::TopLeft, Letters::Small, WHITE, false, &caption);
+        for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+            let colour = picture.colour((x / zoom) as usize, (y / zoom) as usize);
+            strip.set((left + x) as i32, (CAPTION_HEIGHT + y) as i32, colour);
+        }
+        let marks = Marks { letters: ["R", "L", "A"], burnt: None };
+        marks.draw(strip, (left as i32, CAPTION_HEIGHT as i32), [width as i32, height as i32]);
+        let foot = (left, CAPTION_HEIGHT + height + 1);
+        match picture.content {
+            Content::Acquired => {}
+            Content::Synthetic => draw_word(strip, foot, width),
+            Content::Difference { full } => draw_bar(strip, foot, width, full),
+        }
+    }
 }
 
 impl Picture<'_> {
-    fn zoom(&self) -> u32 {
-        let longer = self.pixels.nrows().max(self.pixels.ncols()).max(1);
-        // Rounded to the nearest whole number.
-        ((LARGE + longer / 2) / longer).max(1) as u32
-    }
-
-    /// Width and height on the sheet, caption not included.
-    fn size(&self) -> [u32; 2] {
-        [self.pixels.ncols(), self.pixels.nrows()].map(|length| length as u32 * self.zoom())
-    }
-
-    fn colour(&self, x: u32, y: u32) -> Colour {
+    /// The colour of a voxel, counted from the top left of the picture.
+    fn colour(&self, across: usize, down: usize) -> Colour {
         let (rows, columns) = self.pixels.dim();
-        let (across, down) = ((x / self.zoom()) as usize, (y / self.zoom()) as usize);
         // Front up, and the patient's right on the left: both axes are turned round.
         let value = rows.checked_sub(down + 1).zip(columns.checked_sub(across + 1));
-        match value.and_then(|(row, column)| self.pixels.get((row, column))) {
-            Some(value) if value.is_finite() => [(value.clamp(0.0, 1.0) * 255.0).round() as u8; 3],
+        match (value.and_then(|(row, column)| self.pixels.get((row, column))), self.content) {
+            (Some(value), Content::Difference { full }) if value.is_finite() => heat(value / full),
+            (Some(value), _) if value.is_finite() => [byte(*value); 3],
             _ => NOT_FINITE,
         }
     }
+}
 
-    fn draw(&self, strip: &mut Canvas, left: u32) {
-        let [width, height] = self.size();
-        let room = (width / Letters::Small.size()[0]) as usize;
-        let caption: String = self.caption.chars().take(room).collect();
-        strip.text((left as i32, 2), Anchor::TopLeft, Letters::Small, WHITE, false, &caption);
-        for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
-            strip.set((left + x) as i32, (CAPTION_HEIGHT + y) as i32, self.colour(x, y));
-        }
-        let marks = Marks { letters: ["R", "L", "A"], burnt: self.synthetic.then_some("SYNTHETIC") };
-        marks.draw(strip, (left as i32, CAPTION_HEIGHT as i32), [width as i32, height as i32]);
+/// 0..1 to 0..255, what lies beyond clipped.
+fn byte(value: f32) -> u8 {
+    (value.clamp(0.0, 1.0) * 255.0).round() as u8
+}
+
+/// 0..1 from black by red and yellow to white.
+fn heat(value: f32) -> Colour {
+    [0.0, 1.0, 2.0].map(|start| byte(3.0 * value - start))
+}
+
+/// The word below what no scanner has seen: not in the picture, where it would hide what lies at the back.
+fn draw_word(strip: &mut Canvas, (left, top): (u32, u32), width: u32) {
+    let word = "SYNTHETIC";
+    let room = |letters: Letters| width >= letters.size()[0] * word.len() as u32;
+    let letters = if room(Letters::Large) { Letters::Large } else { Letters::Small };
+    let place = ((left + width / 2) as i32, top as i32);
+    strip.text(place, Anchor::TopCentre, letters, SYNTHETIC_COLOUR, true, word);
+}
+
+/// What the colours of a difference mean: a bar from 0 to `full`.
+fn draw_bar(strip: &mut Canvas, (left, top): (u32, u32), width: u32, full: f32) {
+    let text = format!("{full}");
+    let letter = Letters::Small.size()[0];
+    let (start, end) = (2 * letter, width.saturating_sub((text.len() as u32 + 1) * letter));
+    let middle = (top + BAR_HEIGHT / 2 + 4) as i32;
+    strip.text((left as i32, middle), Anchor::MiddleLeft, Letters::Small, NOTE_COLOUR, false, "0");
+    let at_right = (left + width).saturating_sub(1) as i32;
+    strip.text((at_right, middle), Anchor::MiddleRight, Letters::Small, NOTE_COLOUR, false, &text);
+    for x in start..end {
+        let colour = heat((x - start) as f32 / (end - start) as f32);
+        (0..BAR_HEIGHT).for_each(|y| strip.set((left + x) as i32, (top + 4 + y) as i32, colour));
     }
 }
 
@@ -72,39 +156,40 @@ impl Picture<'_> {
 /// # Errors
 /// [`Error::Data`] if the sheet would be larger than any screen.
 pub fn draw(title: &str, rows: &[Vec<Picture<'_>>]) -> Result<Vec<u8>, Error> {
-    let width = rows.iter().map(|row| row_width(row)).max().unwrap_or(0).max(u64::from(LEAST_WIDTH));
-    let height: u64 = rows.iter().map(|row| u64::from(row_height(row))).sum();
+    draw_as(&Layout { title, note: None, longer_side: LARGE }, rows)
+}
+
+/// Draws rows of pictures in a layout of one's own; like [`draw`] otherwise.
+///
+/// # Errors
+/// Those of [`draw`].
+pub fn draw_as(layout: &Layout<'_>, rows: &[Vec<Picture<'_>>]) -> Result<Vec<u8>, Error> {
+    let width = rows.iter().map(|row| layout.row_width(row)).max().unwrap_or(0).max(u64::from(LEAST_WIDTH));
+    let height: u64 = rows.iter().map(|row| u64::from(layout.row_height(row))).sum();
     if width.saturating_mul(height) > MAXIMUM_PIXELS {
         return Err(Error::Data(format!("a sheet of {width} x {height} pixels is too large to draw")));
     }
     let mut page = Page::new(width as u32);
-    page.text(Letters::Large, WHITE, title);
-    let note = "Radiological convention: the patient's right (R) is on the left of a picture.";
-    page.text(Letters::Small, NOTE_COLOUR, note);
+    page.text(Letters::Large, WHITE, layout.title);
+    let convention = "Radiological convention: the patient's right (R) is on the left of a picture.";
+    for note in layout.note.into_iter().chain([convention]) {
+        page.text(Letters::Small, NOTE_COLOUR, note);
+    }
     for row in rows {
-        let mut strip = Canvas::new(width as u32, row_height(row));
+        let mut strip = Canvas::new(width as u32, layout.row_height(row));
         let mut left = GAP;
         for picture in row {
-            picture.draw(&mut strip, left);
-            left += picture.size()[0] + GAP;
+            layout.draw(picture, &mut strip, left);
+            left += layout.size(picture)[0] + GAP;
         }
         page.strip(strip);
     }
     Ok(page.finish().to_png()?)
 }
 
-fn row_width(row: &[Picture<'_>]) -> u64 {
-    u64::from(GAP) + row.iter().map(|picture| u64::from(picture.size()[0] + GAP)).sum::<u64>()
-}
-
-fn row_height(row: &[Picture<'_>]) -> u32 {
-    row.iter().map(|picture| picture.size()[1]).max().unwrap_or(0) + CAPTION_HEIGHT + GAP
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mrisynth_picture::SYNTHETIC_COLOUR;
     use ndarray::Array2;
 
     /// Width, height, and the pixels of a PNG file.
@@ -131,7 +216,7 @@ mod tests {
         let mut pixels = Array2::zeros((64, 64));
         pixels[[60, 56]] = 0.2;
         pixels[[8, 12]] = 0.6;
-        let picture = Picture { caption: "", pixels: pixels.view(), synthetic: false };
+        let picture = Picture { caption: "", pixels: pixels.view(), content: Content::Acquired };
         let file = draw("", &[vec![picture]]).unwrap();
         let (right_front, left_back) = (middle_of(&file, [51; 3]), middle_of(&file, [153; 3]));
         // Enlarged by 4: 44 voxels across and 52 down lie between them.
@@ -142,30 +227,57 @@ mod tests {
     #[test]
     fn only_what_networks_made_is_marked() {
         let pixels = Array2::from_elem((100, 100), 0.5);
-        let picture = |synthetic| Picture { caption: "T1w", pixels: pixels.view(), synthetic };
+        let picture = |content| Picture { caption: "T1w", pixels: pixels.view(), content };
         let marked = |row: Vec<Picture<'_>>| {
             let (width, _, pixels) = decoded(&draw("epoch 1", &[row]).unwrap());
             let of = |at: &usize| pixels[*at] == SYNTHETIC_COLOUR;
             let at: Vec<usize> = (0..pixels.len()).filter(of).map(|at| at % width as usize).collect();
             (at.len(), at.into_iter().min().unwrap_or(0))
         };
-        assert_eq!(marked(vec![picture(false), picture(false)]).0, 0);
-        let (count, first) = marked(vec![picture(false), picture(true)]);
+        assert_eq!(marked(vec![picture(Content::Acquired), picture(Content::Acquired)]).0, 0);
+        let (count, first) = marked(vec![picture(Content::Acquired), picture(Content::Synthetic)]);
         assert!(count > 100 && first > 300, "{count} from column {first}");
+    }
+
+    #[test]
+    fn the_word_hides_nothing_of_the_picture() {
+        let pixels = Array2::from_elem((100, 100), 0.2);
+        let count = |content| {
+            let file = draw("", &[vec![Picture { caption: "", pixels: pixels.view(), content }]]).unwrap();
+            decoded(&file).2.iter().filter(|pixel| **pixel == [51; 3]).count()
+        };
+        assert_eq!(count(Content::Acquired), count(Content::Synthetic));
+    }
+
+    #[test]
+    fn differences_have_the_colours_that_their_bar_explains() {
+        let (third, beyond) = (Array2::from_elem((64, 64), 0.1), Array2::from_elem((64, 64), 0.5));
+        let shown = |pixels: &Array2<f32>, is_it: fn(&Colour) -> bool| {
+            let content = Content::Difference { full: 0.3 };
+            let file = draw("", &[vec![Picture { caption: "", pixels: pixels.view(), content }]]).unwrap();
+            decoded(&file).2.iter().filter(|pixel| is_it(pixel)).count()
+        };
+        assert!(shown(&third, |colour| *colour == [255, 0, 0]) > 240 * 240);
+        assert!(shown(&beyond, |colour| *colour == WHITE) > 240 * 240);
+        // The bar's own red, and orange.
+        let reddish = |colour: &Colour| colour[0] > 200 && colour[1] < 200 && colour[2] == 0;
+        assert!(shown(&beyond, reddish) > 100);
+        assert_eq!([heat(0.0), heat(2.0 / 3.0), heat(1.0)], [[0; 3], [255, 255, 0], WHITE]);
     }
 
     #[test]
     fn what_is_no_number_shows_and_odd_sheets_are_drawn() {
         let bad = Array2::from_elem((256, 256), f32::NAN);
-        let file = draw("", &[vec![Picture { caption: "", pixels: bad.view(), synthetic: false }]]).unwrap();
+        let file = draw("", &[vec![Picture { caption: "", pixels: bad.view(), content: Content::Acquired }]])
+            .unwrap();
         assert!(decoded(&file).2.iter().filter(|pixel| **pixel == NOT_FINITE).count() > 250 * 250);
         let empty = Array2::zeros((0, 3));
-        let strange = Picture { caption: "\u{3b1}", pixels: empty.view(), synthetic: true };
+        let strange = Picture { caption: "\u{3b1}", pixels: empty.view(), content: Content::Synthetic };
         for rows in [vec![], vec![vec![]], vec![vec![strange], vec![]]] {
             assert_eq!(decoded(&draw("a long title ".repeat(20).as_str(), &rows).unwrap()).0, LEAST_WIDTH);
         }
         let wide = Array2::zeros((300, 20_000));
-        let picture = Picture { caption: "", pixels: wide.view(), synthetic: false };
+        let picture = Picture { caption: "", pixels: wide.view(), content: Content::Acquired };
         assert!(draw("", &[vec![picture; 20]]).is_err());
     }
 }
