@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::control::{Adviser, Control};
 use crate::guard::catch_panics;
-use crate::model::{Model, Network};
+use crate::model::{Card, Model, Network};
 use crate::prepare::normalize::{self, Scale};
 use crate::prepare::{self, Prepared, brain, resample, standard};
 use crate::residual::{self, Residual};
@@ -295,8 +295,7 @@ impl Generator<'_> {
         let wanted: Vec<_> = slices.filter(|(k, _)| has_brain(*k)).collect();
         let (count, done) = (wanted.len() as f32, AtomicUsize::new(0));
         let place = place_in_window(self.model, &volume.grid(), self.network.window);
-        let slices_in = self.model.card().slices_in;
-        let slices = Slices { volume, brain, network: &self.network, slices_in, place };
+        let slices = Slices { volume, brain, network: &self.network, card: self.model.card(), place };
         wanted.into_par_iter().try_for_each(|(k, slice)| {
             watch.check()?;
             slices.run(k, slice)?;
@@ -311,7 +310,7 @@ struct Slices<'a> {
     volume: &'a Volume,
     brain: &'a Array3<bool>,
     network: &'a Network,
-    slices_in: usize,
+    card: &'a Card,
     /// Row and column of the window where a slice begins.
     place: [usize; 2],
 }
@@ -322,10 +321,11 @@ impl Slices<'_> {
         let [ni, nj, nk] = self.volume.dims();
         let ([height, width], [row, column]) = (self.network.window, self.place);
         let voxels = self.volume.voxels();
-        let mut input = Array3::zeros((self.slices_in, height, width));
-        for channel in 0..self.slices_in {
+        let slices_in = self.card.slices_in;
+        let mut input = Array3::zeros((slices_in, height, width));
+        for channel in 0..slices_in {
             // Beyond the last slices there is no brain, and so nothing.
-            let Some(neighbour) = (k + channel).checked_sub(self.slices_in / 2).filter(|&n| n < nk) else {
+            let Some(neighbour) = (k + channel).checked_sub(slices_in / 2).filter(|&n| n < nk) else {
                 continue;
             };
             let mut image = input.slice_mut(s![channel, row..row + nj, column..column + ni]);
@@ -337,7 +337,8 @@ impl Slices<'_> {
             for (i, voxel) in line.iter_mut().enumerate() {
                 let value = values[(row + j) * width + column + i];
                 if !value.is_finite() {
-                    return Err(Error::BadModel(format!("its result in slice {k} is not finite")));
+                    let name = &self.card.name;
+                    return Err(Error::BadModel(format!("the result of {name} in slice {k} is not finite")));
                 }
                 *voxel = if brain[[i, j]] { value.clamp(0.0, 1.0) } else { 0.0 };
             }
