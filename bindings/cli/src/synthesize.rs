@@ -240,17 +240,15 @@ impl Synthesis<'_> {
         let (scan, grid) = (&image.volume, image.volume.grid());
         let (there, options) = (&self.models.there, Options::prepared());
         let part = if prepared.is_some() { (PREPARATION, 1.0) } else { (0.0, 1.0) };
-        with_control(&self.arguments.run, self.console, part, |control| {
-            let both = match (&self.models.back, prepared) {
-                (Some(back), Some(prepared)) => round_trip_prepared(there, back, prepared, &grid, control)?,
-                (Some(back), None) => round_trip(there, back, scan, &grid, &options, control)?,
-                (None, Some(prepared)) => {
-                    return Ok((synthesize_prepared(there, prepared, &grid, control)?, None));
-                }
-                (None, None) => return Ok((synthesize(there, scan, &grid, &options, control)?, None)),
-            };
-            let RoundTrip { synthetic, residual } = both;
-            Ok((synthetic, Some(residual)))
+        let alone = |synthetic| (synthetic, None);
+        let both = |RoundTrip { synthetic, residual }| (synthetic, Some(residual));
+        with_control(&self.arguments.run, self.console, part, |control| match (&self.models.back, prepared) {
+            (Some(back), Some(prepared)) => {
+                round_trip_prepared(there, back, prepared, &grid, control).map(both)
+            }
+            (Some(back), None) => round_trip(there, back, scan, &grid, &options, control).map(both),
+            (None, Some(prepared)) => synthesize_prepared(there, prepared, &grid, control).map(alone),
+            (None, None) => synthesize(there, scan, &grid, &options, control).map(alone),
         })
     }
 
