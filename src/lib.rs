@@ -21,6 +21,7 @@ pub mod nifti;
 pub mod plausible;
 pub mod prepare;
 pub mod provenance;
+pub mod residual;
 pub mod synthesize;
 pub mod volume;
 pub mod watch;

@@ -39,6 +39,28 @@ pub struct Score {
     pub brain: Similarity,
 }
 
+/// A synthetic volume's scores against the real one: as it is, and as a tool sees it that normalizes its input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Scores {
+    /// The synthetic volume as it is.
+    pub direct: Score,
+    /// After the one factor and offset that bring it nearest to the real one inside the brain.
+    pub fitted: Score,
+}
+
+impl Scores {
+    /// Scores a synthetic volume against the real, brain-extracted one.
+    ///
+    /// # Errors
+    /// Those of [`score`].
+    pub fn of(reference: &Volume, synthetic: &Volume) -> Result<Self> {
+        // Where the real scan has signal, so that no metric may see an invented background.
+        let brain = reference.voxels().mapv(|value| value > 0.0);
+        let score = |fit| score(reference, synthetic, &brain, fit);
+        Ok(Self { direct: score(false)?, fitted: score(true)? })
+    }
+}
+
 /// Peak signal-to-noise ratio in dB of a mean squared error, the peak being 1.
 pub fn psnr(mean_squared_error: f64) -> f64 {
     -10.0 * mean_squared_error.max(LEAST_SQUARED_ERROR).log10()
@@ -164,7 +186,7 @@ pub fn on_one_scale(
     }
     let top = normalize::top_intensity(reference, brain)?;
     let real = inside_brain(reference.voxels(), brain, |value| value / top);
-    let (factor, offset) = if fit { line_fit(&synthetic.voxels(), &real, brain) } else { (1.0, 0.0) };
+    let (factor, offset) = if fit { line_fit(synthetic.voxels(), real.view(), brain) } else { (1.0, 0.0) };
     let synthetic = inside_brain(synthetic.voxels(), brain, |value| factor * value + offset);
     Ok([real, synthetic])
 }
@@ -224,7 +246,11 @@ fn inside_brain(
 }
 
 /// Factor and offset that bring `from` nearest to `to` inside the brain (least squares).
-fn line_fit(from: &ArrayView3<'_, f32>, to: &Array3<f32>, brain: &Array3<bool>) -> (f32, f32) {
+pub(crate) fn line_fit(
+    from: ArrayView3<'_, f32>,
+    to: ArrayView3<'_, f32>,
+    brain: &Array3<bool>,
+) -> (f32, f32) {
     let (mut n, mut x, mut y, mut xx, mut xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
     ndarray::Zip::from(from).and(to).and(brain).for_each(|&from, &to, &inside| {
         if inside && from.is_finite() {

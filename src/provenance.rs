@@ -10,12 +10,19 @@ use serde::Serialize;
 
 use crate::model::Model;
 use crate::prepare::{Record, Summary};
+use crate::residual;
 use crate::synthesize::{InputState, Options};
 use crate::{Error, Result, digest};
 
 /// Says on every output what it must not be taken for.
 pub const NOTICE: &str = "Synthetic image: an estimate made by a neural network, not acquired by a scanner. It may lack \
                           or invent findings. Research software, not a medical device; not for diagnosis.";
+
+/// Says on every cycle residual what it must not be taken for.
+pub const RESIDUAL_NOTICE: &str = "Absolute difference inside the brain, on a scale of 0 to 1, between the scan and what \
+                                   a second model makes of the synthetic image. It is not the error of that image: a \
+                                   low value does not prove it right, for both models can agree on a mistake; a high \
+                                   one shows where to look.";
 
 /// An input of a synthesis, named so that it can be recognized without telling where it lay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +50,31 @@ impl SourceFile {
 #[serde(rename_all = "PascalCase")]
 pub struct Provenance {
     synthetic: bool,
-    synthetic_contrast: String,
+    /// None for what is no image of a contrast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    synthetic_contrast: Option<String>,
     description: String,
     sources: [String; 1],
     #[serde(rename = "InputSHA256")]
     input_sha256: String,
     generated_by: [Generator; 1],
     parameters: Parameters,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycle_residual: Option<CycleResidual>,
+    notice: &'static str,
+}
+
+/// What came of the way back from a synthetic image.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CycleResidual {
+    median: f32,
+    #[serde(rename = "Percentile95")]
+    percentile_95: f32,
+    factor: f32,
+    offset: f32,
+    /// The model of the way back.
+    model: ModelIdentity,
     notice: &'static str,
 }
 
@@ -71,6 +96,18 @@ struct ModelIdentity {
     license: Option<String>,
 }
 
+impl ModelIdentity {
+    fn of(model: &Model) -> Self {
+        let card = model.card();
+        Self {
+            name: card.name.clone(),
+            version: card.version.clone(),
+            sha256: model.sha256().to_owned(),
+            license: card.get("license").map(str::to_owned),
+        }
+    }
+}
+
 /// The options that a result can depend on; the number of threads is none of them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -88,19 +125,13 @@ impl Provenance {
     pub fn new(model: &Model, source: SourceFile, options: &Options, accept_implausible: bool) -> Self {
         let card = model.card();
         let version = env!("CARGO_PKG_VERSION");
-        let model = ModelIdentity {
-            name: card.name.clone(),
-            version: card.version.clone(),
-            sha256: model.sha256().to_owned(),
-            license: card.get("license").map(str::to_owned),
-        };
         Self {
             synthetic: true,
-            synthetic_contrast: card.target.to_string(),
+            synthetic_contrast: Some(card.target.to_string()),
             description: format!("SYNTHETIC {} by mrisynth {version}", card.target),
             sources: [source.name],
             input_sha256: source.sha256,
-            generated_by: [Generator { name: "mrisynth", version, model }],
+            generated_by: [Generator { name: "mrisynth", version, model: ModelIdentity::of(model) }],
             parameters: Parameters {
                 source_contrast: card.source.to_string(),
                 input_state: match options.input_state {
@@ -110,6 +141,7 @@ impl Provenance {
                 accept_implausible,
                 preparation: None,
             },
+            cycle_residual: None,
             notice: NOTICE,
         }
     }
@@ -118,6 +150,27 @@ impl Provenance {
     #[must_use]
     pub fn with_preparation(mut self, record: &Record) -> Self {
         self.parameters.preparation = Some(record.summary());
+        self
+    }
+
+    /// This origin, with what came of the way back from the image by the model `back`.
+    #[must_use]
+    pub fn with_residual(mut self, back: &Model, summary: &residual::Summary) -> Self {
+        let residual::Summary { median, percentile_95, factor, offset } = *summary;
+        let model = ModelIdentity::of(back);
+        let notice = RESIDUAL_NOTICE;
+        self.cycle_residual = Some(CycleResidual { median, percentile_95, factor, offset, model, notice });
+        self
+    }
+
+    /// The origin of the map that goes with an image of this origin: it is no image of a contrast, and says so.
+    #[must_use]
+    pub fn of_residual(mut self) -> Self {
+        if let Some(contrast) = self.synthetic_contrast.take() {
+            let version = env!("CARGO_PKG_VERSION");
+            self.description =
+                format!("SYNTHETIC cycle residual of {contrast} by mrisynth {version}, not an error map");
+        }
         self
     }
 
@@ -160,7 +213,7 @@ mod tests {
         };
         Provenance {
             synthetic: true,
-            synthetic_contrast: "T1w".into(),
+            synthetic_contrast: Some("T1w".into()),
             description: "SYNTHETIC T1w by mrisynth 0.1.0".into(),
             sources: ["a \"quoted\"\nname.nii.gz".into()],
             input_sha256: "cd".into(),
@@ -171,6 +224,7 @@ mod tests {
                 accept_implausible: false,
                 preparation: None,
             },
+            cycle_residual: None,
             notice: NOTICE,
         }
     }
@@ -187,6 +241,17 @@ mod tests {
         assert_eq!(from_line["InputSHA256"], "cd");
         assert_eq!(from_line["GeneratedBy"][0]["Model"]["sha256"], "ab");
         assert_eq!(from_line["Parameters"]["InputState"], "prepared");
+        assert_eq!(from_line.get("CycleResidual"), None);
+    }
+
+    #[test]
+    fn a_residual_says_that_it_is_no_image_and_no_error_map() {
+        let map = example().of_residual();
+        let description = map.description();
+        assert!(description.starts_with("SYNTHETIC ") && description.len() <= 79, "{description}");
+        assert!(description.contains("cycle residual of T1w") && description.contains("not an error map"));
+        let json: serde_json::Value = serde_json::from_str(&map.to_json().unwrap()).unwrap();
+        assert_eq!((&json["Synthetic"], json.get("SyntheticContrast")), (&true.into(), None));
     }
 
     #[test]

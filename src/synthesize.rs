@@ -7,9 +7,10 @@ use rayon::prelude::*;
 
 use crate::control::{Adviser, Control};
 use crate::guard::catch_panics;
-use crate::model::{Model, Network};
+use crate::model::{Card, Model, Network};
 use crate::prepare::normalize::{self, Scale};
 use crate::prepare::{self, Prepared, brain, resample, standard};
+use crate::residual::{self, Residual};
 use crate::{Error, Grid, Limits, Result, Volume, Watch, plausible};
 
 /// How much the caller has already done.
@@ -54,16 +55,7 @@ pub fn synthesize(
     options: &Options,
     control: &mut Control<'_>,
 ) -> Result<Volume> {
-    catch_panics(|| {
-        control.run(|watch, adviser| match options.input_state {
-            InputState::Raw => {
-                let prepared =
-                    prepare::run(input, &options.preparation, &watch.stage(0.0, PREPARATION), adviser)?;
-                from_prepared(model, &prepared, output, &watch.stage(PREPARATION, 1.0), adviser)
-            }
-            InputState::Prepared => from_stripped(model, input, output, watch, adviser),
-        })
-    })
+    Ok(walk(model, None, input, output, options, control)?.synthetic)
 }
 
 /// Synthesizes `model`'s target contrast from a scan that [`crate::prepare`] has prepared, on the grid `output` (usually
@@ -77,7 +69,48 @@ pub fn synthesize_prepared(
     output: &Grid,
     control: &mut Control<'_>,
 ) -> Result<Volume> {
-    catch_panics(|| control.run(|watch, adviser| from_prepared(model, prepared, output, watch, adviser)))
+    Ok(walk_prepared(model, None, prepared, output, control)?.synthetic)
+}
+
+/// What a walk makes.
+pub(crate) struct Outcome {
+    pub(crate) synthetic: Volume,
+    /// There is one if there was a model for the way back.
+    pub(crate) residual: Option<Residual>,
+}
+
+/// [`synthesize`], and with a model for the way `back` the residual too.
+pub(crate) fn walk(
+    model: &Model,
+    back: Option<&Model>,
+    input: &Volume,
+    output: &Grid,
+    options: &Options,
+    control: &mut Control<'_>,
+) -> Result<Outcome> {
+    catch_panics(|| {
+        control.run(|watch, adviser| match options.input_state {
+            InputState::Raw => {
+                let prepared =
+                    prepare::run(input, &options.preparation, &watch.stage(0.0, PREPARATION), adviser)?;
+                from_prepared(model, back, &prepared, output, &watch.stage(PREPARATION, 1.0), adviser)
+            }
+            InputState::Prepared => from_stripped(model, back, input, output, watch, adviser),
+        })
+    })
+}
+
+/// [`synthesize_prepared`], and with a model for the way `back` the residual too.
+pub(crate) fn walk_prepared(
+    model: &Model,
+    back: Option<&Model>,
+    prepared: &Prepared,
+    output: &Grid,
+    control: &mut Control<'_>,
+) -> Result<Outcome> {
+    catch_panics(|| {
+        control.run(|watch, adviser| from_prepared(model, back, prepared, output, watch, adviser))
+    })
 }
 
 /// The fraction of a whole synthesis that the preparation of a raw scan takes.
@@ -85,6 +118,8 @@ const PREPARATION: f32 = 0.4;
 /// Fractions of the walk that are done before the first slice and after the last.
 const BEFORE_SLICES: f32 = 0.05;
 const AFTER_SLICES: f32 = 0.95;
+/// The fraction of all slices that are done when a walk there and back turns round.
+const TURN: f32 = 0.5;
 
 /// A scan as the generator reads it: slices of 1 mm along the grid's axes, wherever those lead in the scan's space.
 struct Standard {
@@ -95,11 +130,12 @@ struct Standard {
 /// From a scan that is bias-corrected and brain-extracted.
 fn from_stripped(
     model: &Model,
+    back: Option<&Model>,
     input: &Volume,
     output: &Grid,
     watch: &Watch,
     adviser: &Adviser<'_>,
-) -> Result<Volume> {
+) -> Result<Outcome> {
     plausible::check_image(input)?;
     let brain = brain::mask(input.voxels());
     watch.check()?;
@@ -107,7 +143,7 @@ fn from_stripped(
     let bounds = brain::bounding_box(&brain)
         .ok_or_else(|| Error::BadImage("no voxel differs from zero: there is no brain in it".into()))?;
     let grid = standard::grid_around(input, bounds, Limits::default().max_axis)?;
-    let walk = Walk { model, output, watch, adviser, network: network_for(model, &grid)? };
+    let walk = Walk::new(model, back, &grid, output, watch, adviser)?;
     // The input, and its part with a spread rim.
     walk.check_memory(11 * input.grid().len() as u64, &grid)?;
     let scale = Scale { low: 0.0, high: normalize::top_intensity(input, &brain)? };
@@ -121,13 +157,14 @@ fn from_stripped(
 /// From a scan that this library has prepared.
 fn from_prepared(
     model: &Model,
+    back: Option<&Model>,
     prepared: &Prepared,
     output: &Grid,
     watch: &Watch,
     adviser: &Adviser<'_>,
-) -> Result<Volume> {
+) -> Result<Outcome> {
     let standard = in_scan_space(prepared, watch)?;
-    let walk = Walk { model, output, watch, adviser, network: network_for(model, &standard.volume.grid())? };
+    let walk = Walk::new(model, back, &standard.volume.grid(), output, watch, adviser)?;
     let scan = prepared.corrected.grid();
     // The scan, corrected, its field and its mask; the standard image with its mask.
     let held = 13 * scan.len() as u64 + 5 * prepared.standard.grid().len() as u64;
@@ -172,48 +209,93 @@ fn place_in_window(model: &Model, grid: &Grid, window: [usize; 2]) -> [usize; 2]
     [centred(window[0], grid.dims[1]), centred(window[1], grid.dims[0])]
 }
 
-/// One pass through the generator: by which model, onto what, for whom.
+/// One pass through the generator, and where asked one back: by which models, onto what, for whom.
 struct Walk<'a> {
-    model: &'a Model,
+    there: Generator<'a>,
+    back: Option<Generator<'a>>,
     output: &'a Grid,
     watch: &'a Watch,
     adviser: &'a Adviser<'a>,
-    network: std::sync::Arc<Network>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(
+        model: &'a Model,
+        back: Option<&'a Model>,
+        standard: &Grid,
+        output: &'a Grid,
+        watch: &'a Watch,
+        adviser: &'a Adviser<'a>,
+    ) -> Result<Self> {
+        let generator = |model| Ok(Generator { model, network: network_for(model, standard)? });
+        let (there, back) = (generator(model)?, back.map(generator).transpose()?);
+        Ok(Self { there, back, output, watch, adviser })
+    }
+
     /// Synthesizes from `standard`, and brings the result onto the output, 0 outside of `brain`, which lies on `scan`.
-    fn run(&self, standard: &Standard, brain: &Array3<bool>, scan: &Grid) -> Result<Volume> {
+    fn run(&self, standard: &Standard, brain: &Array3<bool>, scan: &Grid) -> Result<Outcome> {
         self.watch.advance(BEFORE_SLICES)?;
-        let synthetic = self.run_slices(standard)?;
+        let slices = self.watch.stage(BEFORE_SLICES, AFTER_SLICES);
+        let turn = if self.back.is_some() { TURN } else { 1.0 };
+        let synthetic = self.there.run(&standard.volume, &standard.brain, &slices.stage(0.0, turn))?;
+        let residual =
+            self.back.as_ref().map(|back| residual_of(standard, &synthetic, back, &slices.stage(turn, 1.0)));
+        let residual = residual.transpose()?;
         self.watch.advance(AFTER_SLICES)?;
         let brain = resample::mask_onto(brain, scan, self.output, self.watch)?;
         self.watch.check()?;
-        let output = resample::brain_onto(&synthetic, &standard.brain, self.output, &brain, self.watch)?;
+        let onto_output =
+            |volume: Volume| resample::brain_onto(&volume, &standard.brain, self.output, &brain, self.watch);
+        let synthetic = onto_output(synthetic)?;
+        let residual =
+            residual.map(|Residual { map, summary }| Ok(Residual { map: onto_output(map)?, summary }));
+        let residual = residual.transpose()?;
         self.watch.advance(1.0)?;
-        Ok(output)
+        Ok(Outcome { synthetic, residual })
     }
 
     /// An upper bound on what will be allocated at once, checked before any of it is: `held` bytes of the scan, and floats
-    /// and masks of the standard scan, its synthesis and its copy, and of the output.
+    /// and masks of the standard scan, its synthesis and its copy, and of the output; for the way back the residual here
+    /// and there.
     fn check_memory(&self, held: u64, standard: &Grid) -> Result<()> {
-        let volumes = held + 14 * standard.len() as u64 + 5 * self.output.len() as u64;
-        let network = self.model.weight_bytes() + self.adviser.threads as u64 * self.network.activation_bytes;
-        self.adviser.check_memory(volumes + network)
+        let (here, there) = if self.back.is_some() { (18, 9) } else { (14, 5) };
+        let volumes = held + here * standard.len() as u64 + there * self.output.len() as u64;
+        let generators = || [Some(&self.there), self.back.as_ref()].into_iter().flatten();
+        let weights: u64 = generators().map(|generator| generator.model.weight_bytes()).sum();
+        let activations = generators().map(|generator| generator.network.activation_bytes).max();
+        let threads = self.adviser.threads as u64;
+        self.adviser.check_memory(volumes + weights + threads * activations.unwrap_or(0))
     }
+}
 
-    /// Runs the generator on every slice that holds brain.
-    fn run_slices(&self, standard: &Standard) -> Result<Volume> {
-        let [ni, nj, _] = standard.volume.dims();
-        let mut synthetic = Volume::zeros(&standard.volume.grid())?;
-        let has_brain = |k: usize| standard.brain.slice(s![.., .., k]).iter().any(|inside| *inside);
+/// What `back` does not bring back of a standard scan that `synthetic` was made from, on the standard grid.
+fn residual_of(
+    standard: &Standard,
+    synthetic: &Volume,
+    back: &Generator<'_>,
+    watch: &Watch,
+) -> Result<Residual> {
+    let returned = back.run(synthetic, &standard.brain, watch)?;
+    residual::compare(&standard.volume, returned, &standard.brain, watch)
+}
+
+/// A model, and its network for the slices of the scan.
+struct Generator<'a> {
+    model: &'a Model,
+    network: std::sync::Arc<Network>,
+}
+
+impl Generator<'_> {
+    /// Runs the network on every slice of `volume` that holds brain.
+    fn run(&self, volume: &Volume, brain: &Array3<bool>, watch: &Watch) -> Result<Volume> {
+        let [ni, nj, _] = volume.dims();
+        let mut synthetic = Volume::zeros(&volume.grid())?;
+        let has_brain = |k: usize| brain.slice(s![.., .., k]).iter().any(|inside| *inside);
         let slices = synthetic.as_mut_slice().chunks_mut(ni * nj).enumerate();
         let wanted: Vec<_> = slices.filter(|(k, _)| has_brain(*k)).collect();
         let (count, done) = (wanted.len() as f32, AtomicUsize::new(0));
-        let watch = self.watch.stage(BEFORE_SLICES, AFTER_SLICES);
-        let place = place_in_window(self.model, &standard.volume.grid(), self.network.window);
-        let slices =
-            Slices { standard, network: &self.network, slices_in: self.model.card().slices_in, place };
+        let place = place_in_window(self.model, &volume.grid(), self.network.window);
+        let slices = Slices { volume, brain, network: &self.network, card: self.model.card(), place };
         wanted.into_par_iter().try_for_each(|(k, slice)| {
             watch.check()?;
             slices.run(k, slice)?;
@@ -225,9 +307,10 @@ impl Walk<'_> {
 
 /// The slices of a standard scan on their way through the network.
 struct Slices<'a> {
-    standard: &'a Standard,
+    volume: &'a Volume,
+    brain: &'a Array3<bool>,
     network: &'a Network,
-    slices_in: usize,
+    card: &'a Card,
     /// Row and column of the window where a slice begins.
     place: [usize; 2],
 }
@@ -235,25 +318,27 @@ struct Slices<'a> {
 impl Slices<'_> {
     /// Synthesizes axial slice `k` into `slice` (i fastest), 0..1 inside the brain and 0 outside.
     fn run(&self, k: usize, slice: &mut [f32]) -> Result<()> {
-        let [ni, nj, nk] = self.standard.volume.dims();
+        let [ni, nj, nk] = self.volume.dims();
         let ([height, width], [row, column]) = (self.network.window, self.place);
-        let voxels = self.standard.volume.voxels();
-        let mut input = Array3::zeros((self.slices_in, height, width));
-        for channel in 0..self.slices_in {
+        let voxels = self.volume.voxels();
+        let slices_in = self.card.slices_in;
+        let mut input = Array3::zeros((slices_in, height, width));
+        for channel in 0..slices_in {
             // Beyond the last slices there is no brain, and so nothing.
-            let Some(neighbour) = (k + channel).checked_sub(self.slices_in / 2).filter(|&n| n < nk) else {
+            let Some(neighbour) = (k + channel).checked_sub(slices_in / 2).filter(|&n| n < nk) else {
                 continue;
             };
             let mut image = input.slice_mut(s![channel, row..row + nj, column..column + ni]);
             image.assign(&voxels.slice(s![.., .., neighbour]).t());
         }
         let values = self.network.run(input)?;
-        let brain = self.standard.brain.slice(s![.., .., k]);
+        let brain = self.brain.slice(s![.., .., k]);
         for (j, line) in slice.chunks_mut(ni).enumerate() {
             for (i, voxel) in line.iter_mut().enumerate() {
                 let value = values[(row + j) * width + column + i];
                 if !value.is_finite() {
-                    return Err(Error::BadModel(format!("its result in slice {k} is not finite")));
+                    let name = &self.card.name;
+                    return Err(Error::BadModel(format!("the result of {name} in slice {k} is not finite")));
                 }
                 *voxel = if brain[[i, j]] { value.clamp(0.0, 1.0) } else { 0.0 };
             }

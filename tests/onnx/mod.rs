@@ -45,6 +45,33 @@ pub fn convolution(slices_in: usize, channel: usize, shift: [usize; 2]) -> Model
     }
 }
 
+/// A model that returns `factor` times its middle slice, plus `offset`.
+pub fn line(slices_in: usize, factor: f32, offset: f32) -> ModelProto {
+    let mut model = convolution(slices_in, slices_in / 2, [0, 0]);
+    graph(&mut model)
+        .initializer
+        .extend([float_tensor("factor", &[1], vec![factor]), float_tensor("offset", &[1], vec![offset])]);
+    append(&mut model, "Mul", &["factor"], Vec::new());
+    append(&mut model, "Add", &["offset"], Vec::new());
+    model
+}
+
+/// A model that returns its middle slice with all above `most` cut down to it.
+pub fn cut_at(most: f32) -> ModelProto {
+    let mut model = convolution(3, 1, [0, 0]);
+    let bounds = [("least", 0.0), ("most", most)].map(|(name, bound)| float_tensor(name, &[], vec![bound]));
+    graph(&mut model).initializer.extend(bounds);
+    append(&mut model, "Clip", &["least", "most"], Vec::new());
+    model
+}
+
+/// The model, with a card that says that it leads from T1w to T2w and not from T2w to T1w.
+pub fn for_the_way_back(mut model: ModelProto) -> ModelProto {
+    set_card(&mut model, "source", Some("t1w"));
+    set_card(&mut model, "target", Some("t2w"));
+    model
+}
+
 /// A model for windows of `window` x `window` voxels alone, that tells each voxel's place in its window:
 /// (row x window + column) / window^2.
 pub fn places(window: usize) -> Vec<u8> {

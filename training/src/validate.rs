@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use mrisynth::metrics::{self, Score};
+use mrisynth::metrics::{Score, Scores};
 use mrisynth::model::{LoadOptions, Model};
 use mrisynth::synthesize::{Options, synthesize};
 use mrisynth::{Contrast, Control, Volume};
@@ -50,12 +50,10 @@ impl StudyScore {
     /// Scores a study's synthetic volume against the real one.
     ///
     /// # Errors
-    /// Those of [`metrics::score`].
+    /// Those of [`Scores::of`].
     pub fn of(id: &str, patient: &str, reference: &Volume, synthetic: &Volume) -> Result<Self, Error> {
-        // Where the real scan has signal, so that no metric may see an invented background.
-        let brain = reference.voxels().mapv(|value| value > 0.0);
-        let score = |fit| metrics::score(reference, synthetic, &brain, fit);
-        Ok(Self { id: id.into(), patient: patient.into(), direct: score(false)?, fitted: score(true)? })
+        let Scores { direct, fitted } = Scores::of(reference, synthetic)?;
+        Ok(Self { id: id.into(), patient: patient.into(), direct, fitted })
     }
 }
 

@@ -27,6 +27,7 @@ Examples:
   mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w --qc subject.png
   mrisynth synthesize t1.nii -o t2.nii --to t2w --prepared --dtype int16 --threads 4
   mrisynth synthesize t2.nii.gz -o t1.nii.gz --to t1w --model own.onnx --json
+  mrisynth synthesize t2.nii.gz -o t1.nii.gz --to t1w --residual t1_residual.nii.gz
   mrisynth synthesize dataset -o dataset/derivatives/mrisynth --to t1w";
 
 const PREPARE_EXAMPLES: &str = "\
@@ -194,6 +195,13 @@ pub struct SynthesizeArguments {
     /// A model file to use instead of the embedded model
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// Go back from the synthetic image too, and write a map of what is lost of the scan; in a batch a folder for them. A
+    /// place to look at where it is high, no proof where it is low
+    #[arg(long, value_name = "FILE")]
+    pub residual: Option<PathBuf>,
+    /// A model file for the way back instead of the embedded model
+    #[arg(long, value_name = "FILE", requires = "residual")]
+    pub residual_model: Option<PathBuf>,
     /// Voxel type of the output; integers are scaled so that 0 to 1 stays readable
     #[arg(long, value_name = "TYPE", default_value = "float32", value_parser = voxel_type_parser())]
     pub dtype: VoxelType,

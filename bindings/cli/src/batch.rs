@@ -159,16 +159,21 @@ pub fn sheet_in(folder: &Path, stem: &str) -> PathBuf {
     folder.join(format!("{stem}_qc.png"))
 }
 
-/// Checks what a batch cannot have.
+/// The residual's file of a scan in a batch.
+pub fn residual_in(folder: &Path, stem: &str) -> PathBuf {
+    folder.join(format!("{stem}_residual.nii.gz"))
+}
+
+/// Checks what a batch cannot have; `more` are the folders, beside the output, that results go into.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`]; [`Error::Io`] if the folder that one is to be in does not exist.
-pub fn check_arguments(output: &Path, mask: Option<&Path>, sheets: Option<&Path>) -> Result<()> {
+pub fn check_arguments(output: &Path, mask: Option<&Path>, more: &[Option<&Path>]) -> Result<()> {
     let invalid = |message: &str, path: &Path| Err(Error::InvalidArgument(message.into()).in_file(path));
     if let Some(mask) = mask {
         return invalid("--mask goes with one scan, not with a batch", mask);
     }
-    for folder in [Some(output), sheets].into_iter().flatten() {
+    for folder in std::iter::once(output).chain(more.iter().copied().flatten()) {
         require_folder_of(folder)?;
         if folder.exists() && !folder.is_dir() {
             return invalid("a file, where a batch needs a folder", folder);

@@ -76,6 +76,7 @@ pub fn run(arguments: &PrepareArguments) -> Result<Ending> {
         input: arguments.input.clone(),
         output: arguments.output.clone(),
         sheet: arguments.preparation.qc.clone(),
+        residual: None,
     };
     check_single(&task, &arguments.run)?;
     let console = Console::new(verbosity(&arguments.run));
@@ -93,7 +94,7 @@ pub fn run(arguments: &PrepareArguments) -> Result<Ending> {
 /// Prepares every scan of a folder, each into a folder of its own name.
 fn run_batch(arguments: &PrepareArguments) -> Result<Ending> {
     let (folder, output, options) = (&arguments.input, &arguments.output, &arguments.preparation);
-    batch::check_arguments(output, options.mask.as_deref(), options.qc.as_deref())?;
+    batch::check_arguments(output, options.mask.as_deref(), &[options.qc.as_deref()])?;
     let dataset = Dataset::find(folder, &[Contrast::T1w, Contrast::T2w])?;
     let item = |scan: PathBuf| {
         let input = folder.join(&scan);
@@ -104,7 +105,7 @@ fn run_batch(arguments: &PrepareArguments) -> Result<Ending> {
             Plan::Skip(IS_SYNTHETIC.into())
         } else {
             let sheet = options.qc.as_deref().map(|folder| batch::sheet_in(folder, &stem));
-            Plan::of(Task { input, output: results, sheet }, &last, &arguments.run)
+            Plan::of(Task { input, output: results, sheet, residual: None }, &last, &arguments.run)
         };
         Item { name: scan, plan }
     };
@@ -215,6 +216,7 @@ impl Results<'_> {
             scan: &self.image.volume,
             prepared: Some(prepared),
             synthetic: None,
+            residual: None,
             warnings: &self.console.warnings(),
         })
     }

@@ -29,6 +29,7 @@ pub fn check_single(task: &Task, arguments: &RunArguments) -> Result<()> {
         }
         require_folder_of(sheet)?;
     }
+    task.residual.as_deref().map_or(Ok(()), require_folder_of)?;
     require_folder_of(&task.output)
 }
 
@@ -56,6 +57,8 @@ pub struct Task {
     pub output: PathBuf,
     /// The file for the contact sheet, if there is to be one.
     pub sheet: Option<PathBuf>,
+    /// The file for the map of what the way back loses, if there is to be one.
+    pub residual: Option<PathBuf>,
 }
 
 /// How much to say, as the arguments have it.

@@ -1,13 +1,14 @@
 //! `mrisynth synthesize`: one scan in, its synthetic other contrast out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mrisynth::control::LogLevel;
 use mrisynth::model::{Contrast, LoadOptions, Model};
-use mrisynth::nifti::{self, Image, WriteOptions};
+use mrisynth::nifti::{self, Image, VoxelType, WriteOptions};
 use mrisynth::prepare::{self, Prepared};
 use mrisynth::provenance::{Provenance, SourceFile};
+use mrisynth::residual::{self, Residual, RoundTrip, Summary, round_trip, round_trip_prepared};
 use mrisynth::synthesize::{InputState, Options, synthesize, synthesize_prepared};
 use mrisynth::{Error, Result, Volume};
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::dataset::{Dataset, IS_SYNTHETIC, is_synthetic, write_description};
 use crate::exit::{self, Ending};
 use crate::model::Identity;
 use crate::names::ScanName;
-use crate::output::{Kept, Outputs, is_nifti_name, sidecar_path};
+use crate::output::{Kept, Outputs, Staging, is_nifti_name, sidecar_path};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
     IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, read_mask, read_scan,
@@ -38,6 +39,8 @@ pub struct Success {
     sidecar: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     qc: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    residual: Option<ResidualReport>,
     source: String,
     target: String,
     model: Identity,
@@ -49,6 +52,16 @@ pub struct Success {
     threads: usize,
     seconds: f64,
     warnings: Vec<String>,
+}
+
+/// A cycle residual as `--json` shows it.
+#[derive(Serialize)]
+struct ResidualReport {
+    output: String,
+    sidecar: String,
+    #[serde(flatten)]
+    summary: Summary,
+    model: Identity,
 }
 
 /// Synthesizes as the arguments say, and prints the result.
@@ -64,8 +77,8 @@ pub fn run(arguments: &SynthesizeArguments) -> Result<Ending> {
     check_single(&task, &arguments.run)?;
     check_input(&task.input)?;
     let outputs = check_outputs(arguments, &task)?;
-    let model = load_model(arguments)?;
-    let outcome = Synthesis { arguments, model: &model, console: &console }.run(&task, &outputs);
+    let models = Models::load(arguments)?;
+    let outcome = Synthesis { arguments, models: &models, console: &console }.run(&task, &outputs);
     console.finish();
     let success = outcome?;
     if arguments.run.json {
@@ -87,7 +100,8 @@ fn single_task(arguments: &SynthesizeArguments, console: &Console) -> Task {
             output.push(name.synthetic(arguments.to));
         }
     }
-    Task { input, output, sheet: arguments.preparation.qc.clone() }
+    let (sheet, residual) = (arguments.preparation.qc.clone(), arguments.residual.clone());
+    Task { input, output, sheet, residual }
 }
 
 fn named_as(contrast: Contrast) -> String {
@@ -97,7 +111,8 @@ fn named_as(contrast: Contrast) -> String {
 /// Synthesizes from every scan of a folder.
 fn run_batch(arguments: &SynthesizeArguments) -> Result<Ending> {
     let (folder, output, options) = (&arguments.input, &arguments.output, &arguments.preparation);
-    batch::check_arguments(output, options.mask.as_deref(), options.qc.as_deref())?;
+    let folders = [options.qc.as_deref(), arguments.residual.as_deref()];
+    batch::check_arguments(output, options.mask.as_deref(), &folders)?;
     let dataset = Dataset::find(folder, &[other(arguments.to)])?;
     let description = dataset.description_for(output)?;
     let item = |scan: PathBuf| {
@@ -106,8 +121,10 @@ fn run_batch(arguments: &SynthesizeArguments) -> Result<Ending> {
             Some(name) if name.contrast() == Some(arguments.to) => Plan::Skip(named_as(arguments.to)),
             Some(name) if !is_synthetic(&input) => {
                 let image = output.join(scan.with_file_name(name.synthetic(arguments.to)));
-                let sheet = options.qc.as_deref().map(|folder| batch::sheet_in(folder, &name.stem));
-                Plan::of(Task { input, output: image.clone(), sheet }, &image, &arguments.run)
+                let [sheets, residuals] = folders;
+                let sheet = sheets.map(|folder| batch::sheet_in(folder, &name.stem));
+                let residual = residuals.map(|folder| batch::residual_in(folder, &name.stem));
+                Plan::of(Task { input, output: image.clone(), sheet, residual }, &image, &arguments.run)
             }
             _ => Plan::Skip(IS_SYNTHETIC.into()),
         };
@@ -115,11 +132,12 @@ fn run_batch(arguments: &SynthesizeArguments) -> Result<Ending> {
     };
     let mut items: Vec<_> = dataset.scans.iter().cloned().map(item).collect();
     batch::refuse_collisions(&mut items, |task| sidecar_path(&task.output));
-    let model = load_model(arguments)?;
+    batch::refuse_collisions(&mut items, |task| task.residual.clone().unwrap_or(task.output.clone()));
+    let models = Models::load(arguments)?;
     let ending = batch::run(items, &arguments.run, |task, console| {
         check_input(&task.input)?;
         let outputs = check_outputs(arguments, task)?;
-        Synthesis { arguments, model: &model, console }.run(task, &outputs)
+        Synthesis { arguments, models: &models, console }.run(task, &outputs)
     })?;
     // Where nothing could be made there is nothing to describe.
     match description.filter(|_| output.is_dir()) {
@@ -132,32 +150,43 @@ impl Success {
     fn to_line(&self) -> String {
         let Self { output, target, seconds, .. } = self;
         let (name, version) = self.model.name_and_version();
-        format!("{output}: synthetic {target} by {name} {version} in {seconds:.1} s")
+        let residual = self.residual.as_ref().map(|ResidualReport { output, summary, .. }| {
+            let Summary { median, percentile_95, .. } = summary;
+            format!("; {output}: cycle residual, median {median:.3}, 95th percentile {percentile_95:.3}")
+        });
+        let residual = residual.unwrap_or_default();
+        format!("{output}: synthetic {target} by {name} {version} in {seconds:.1} s{residual}")
     }
 }
 
-/// The image and the JSON file beside it, which goes first: where there is an image, its sidecar is there too.
+/// The image and the JSON file beside it, which goes first: where there is an image, its sidecar is there too. Before both
+/// what else is asked for.
 fn check_outputs(arguments: &SynthesizeArguments, task: &Task) -> Result<Outputs> {
     let image = &task.output;
+    let invalid = |message: &str, place| Err(Error::InvalidArgument(message.into()).in_file(place));
     if !is_nifti_name(image) {
-        let message = "the output's name must end in .nii or .nii.gz, or be a folder that exists";
-        return Err(Error::InvalidArgument(message.into()).in_file(image));
+        return invalid("the output's name must end in .nii or .nii.gz, or be a folder that exists", image);
+    }
+    if let Some(residual) = task.residual.as_ref().filter(|residual| !is_nifti_name(residual)) {
+        return invalid("a residual's name must end in .nii or .nii.gz", residual);
     }
     let kept = [
         Some((task.input.clone(), IS_INPUT)),
         Some((sidecar_path(&task.input), IS_INPUTS_SIDECAR)),
         arguments.preparation.mask.clone().map(|mask| (mask, IS_MASK)),
         arguments.model.clone().map(|model| (model, "it would replace the model")),
+        arguments.residual_model.clone().map(|model| (model, "it would replace the model of the way back")),
     ];
     let kept: Vec<Kept> = kept.into_iter().flatten().collect();
-    let places = task.sheet.iter().cloned().chain([sidecar_path(image), image.clone()]).collect();
-    Outputs::check(places, &kept, arguments.run.force)
+    let with_sidecar = |image: &PathBuf| [sidecar_path(image), image.clone()];
+    let images = task.residual.iter().chain([image]).flat_map(with_sidecar);
+    Outputs::check(task.sheet.iter().cloned().chain(images).collect(), &kept, arguments.run.force)
 }
 
 /// What is the same for every scan of a run.
 struct Synthesis<'a> {
     arguments: &'a SynthesizeArguments,
-    model: &'a Model,
+    models: &'a Models,
     console: &'a Console,
 }
 
@@ -167,34 +196,25 @@ impl Synthesis<'_> {
         let start = Instant::now();
         let image = read_scan(&task.input, self.console)?;
         let prepared = if self.arguments.prepared { None } else { Some(self.prepare(task, &image)?) };
-        let synthetic =
+        let (synthetic, residual) =
             self.synthesize(&image, prepared.as_ref()).map_err(|fault| self.explain(fault, task))?;
         let provenance = self.provenance(task, prepared.as_ref())?;
-        let sidecar = sidecar_path(&task.output);
+        let results = Results { task, image: &image, prepared: prepared.as_ref(), synthetic, residual };
         let staging = outputs.stage()?;
-        staging.write_bytes(&sidecar, provenance.to_sidecar()?.as_bytes())?;
-        let extension = provenance.to_json()?;
-        let options = WriteOptions {
-            voxel_type: self.arguments.dtype,
-            description: provenance.description(),
-            extension: Some(&extension),
-            overwrite: false,
-        };
-        staging.write(&task.output, |path| nifti::write(path, &synthetic, &image.header, &options))?;
-        if let Some(sheet) = &task.sheet {
-            staging.write_bytes(sheet, &self.sheet(task, &image, prepared.as_ref(), &synthetic)?)?;
-        }
+        self.write(&staging, &results, provenance)?;
         staging.publish()?;
         let record = prepared.as_ref().map(|prepared| &prepared.record);
+        let model = &self.models.there;
         Ok(Success {
             synthetic: true,
             input: task.input.display().to_string(),
             output: task.output.display().to_string(),
-            sidecar: sidecar.display().to_string(),
+            sidecar: sidecar_path(&task.output).display().to_string(),
             qc: task.sheet.as_ref().map(|sheet| sheet.display().to_string()),
-            source: self.model.card().source.to_string(),
-            target: self.model.card().target.to_string(),
-            model: Identity::of(self.model),
+            residual: self.report_residual(&results),
+            source: model.card().source.to_string(),
+            target: model.card().target.to_string(),
+            model: Identity::of(model),
             dims: image.volume.dims(),
             brain_ml: record.and_then(prepare::Record::brain_ml),
             overlap: record.and_then(prepare::Record::overlap),
@@ -215,32 +235,72 @@ impl Synthesis<'_> {
         .map_err(|fault| fault.in_file(&task.input))
     }
 
-    fn synthesize(&self, image: &Image, prepared: Option<&Prepared>) -> Result<Volume> {
+    /// The image, and the residual if there is a way back.
+    fn synthesize(&self, image: &Image, prepared: Option<&Prepared>) -> Result<(Volume, Option<Residual>)> {
         let (scan, grid) = (&image.volume, image.volume.grid());
-        let run = &self.arguments.run;
-        match prepared {
-            Some(prepared) => with_control(run, self.console, (PREPARATION, 1.0), |control| {
-                synthesize_prepared(self.model, prepared, &grid, control)
-            }),
-            None => with_control(run, self.console, (0.0, 1.0), |control| {
-                synthesize(self.model, scan, &grid, &Options::prepared(), control)
-            }),
-        }
+        let (there, options) = (&self.models.there, Options::prepared());
+        let part = if prepared.is_some() { (PREPARATION, 1.0) } else { (0.0, 1.0) };
+        let alone = |synthetic| (synthetic, None);
+        let both = |RoundTrip { synthetic, residual }| (synthetic, Some(residual));
+        with_control(&self.arguments.run, self.console, part, |control| match (&self.models.back, prepared) {
+            (Some(back), Some(prepared)) => {
+                round_trip_prepared(there, back, prepared, &grid, control).map(both)
+            }
+            (Some(back), None) => round_trip(there, back, scan, &grid, &options, control).map(both),
+            (None, Some(prepared)) => synthesize_prepared(there, prepared, &grid, control).map(alone),
+            (None, None) => synthesize(there, scan, &grid, &options, control).map(alone),
+        })
     }
 
-    fn sheet(
-        &self,
-        task: &Task,
-        image: &Image,
-        prepared: Option<&Prepared>,
-        synthetic: &Volume,
-    ) -> Result<Vec<u8>> {
+    /// Writes the results to where they are until all of them are whole. The image is the same bytes with a residual and
+    /// without; its JSON file and the map hold the residual's figures.
+    fn write(&self, staging: &Staging<'_>, results: &Results<'_>, provenance: Provenance) -> Result<()> {
+        let task = results.task;
+        let write = |place: &Path, volume: &Volume, provenance: &Provenance, voxel_type| {
+            let extension = provenance.to_json()?;
+            let options = WriteOptions {
+                voxel_type,
+                description: provenance.description(),
+                extension: Some(&extension),
+                overwrite: false,
+            };
+            staging.write(place, |path| nifti::write(path, volume, &results.image.header, &options))
+        };
+        write(&task.output, &results.synthetic, &provenance, self.arguments.dtype)?;
+        let mut provenance = provenance;
+        if let (Some(place), Some(residual), Some(back)) =
+            (&task.residual, &results.residual, &self.models.back)
+        {
+            provenance = provenance.with_residual(back, &residual.summary);
+            let of_map = provenance.clone().of_residual();
+            staging.write_bytes(&sidecar_path(place), of_map.to_sidecar()?.as_bytes())?;
+            write(place, &residual.map, &of_map, VoxelType::Float32)?;
+        }
+        staging.write_bytes(&sidecar_path(&task.output), provenance.to_sidecar()?.as_bytes())?;
+        if let Some(sheet) = &task.sheet {
+            staging.write_bytes(sheet, &self.sheet(results)?)?;
+        }
+        Ok(())
+    }
+
+    fn sheet(&self, results: &Results<'_>) -> Result<Vec<u8>> {
         sheet::draw(&Subject {
-            name: &name_of(&task.input),
-            scan: &image.volume,
-            prepared,
-            synthetic: Some((synthetic, self.arguments.to)),
+            name: &name_of(&results.task.input),
+            scan: &results.image.volume,
+            prepared: results.prepared,
+            synthetic: Some((&results.synthetic, self.arguments.to)),
+            residual: results.residual.as_ref(),
             warnings: &self.console.warnings(),
+        })
+    }
+
+    fn report_residual(&self, results: &Results<'_>) -> Option<ResidualReport> {
+        let (place, residual) = (results.task.residual.as_ref()?, results.residual.as_ref()?);
+        Some(ResidualReport {
+            output: place.display().to_string(),
+            sidecar: sidecar_path(place).display().to_string(),
+            summary: residual.summary,
+            model: Identity::of(self.models.back.as_ref()?),
         })
     }
 
@@ -248,7 +308,8 @@ impl Synthesis<'_> {
         let input_state = if prepared.is_some() { InputState::Raw } else { InputState::Prepared };
         let options = Options { input_state, ..Options::default() };
         let source = SourceFile::read(&task.input)?;
-        let provenance = Provenance::new(self.model, source, &options, self.arguments.run.accept_implausible);
+        let model = &self.models.there;
+        let provenance = Provenance::new(model, source, &options, self.arguments.run.accept_implausible);
         Ok(match prepared {
             Some(prepared) => provenance.with_preparation(&prepared.record),
             None => provenance,
@@ -258,10 +319,45 @@ impl Synthesis<'_> {
     /// `fault` with the file that it is about.
     fn explain(&self, fault: Error, task: &Task) -> Error {
         match (fault, &self.arguments.model) {
-            (fault @ Error::BadModel(_), Some(model)) => fault.in_file(model),
+            // With two models the fault itself names the one.
+            (fault @ Error::BadModel(_), Some(model)) if self.models.back.is_none() => fault.in_file(model),
             (fault, _) => fault.in_file(&task.input),
         }
     }
+}
+
+/// What was made of a scan, and is to be written.
+struct Results<'a> {
+    task: &'a Task,
+    image: &'a Image,
+    prepared: Option<&'a Prepared>,
+    synthetic: Volume,
+    residual: Option<Residual>,
+}
+
+/// The models of a run.
+struct Models {
+    there: Model,
+    /// There is one if a residual is asked for.
+    back: Option<Model>,
+}
+
+impl Models {
+    fn load(arguments: &SynthesizeArguments) -> Result<Self> {
+        let there = load_model(arguments)?;
+        let back = arguments.residual.as_ref().map(|_| load_back(&there, arguments)).transpose()?;
+        Ok(Self { there, back })
+    }
+}
+
+/// The model that leads back from what `there` synthesizes: the one that the arguments name, or the embedded one.
+fn load_back(there: &Model, arguments: &SynthesizeArguments) -> Result<Model> {
+    let Some(path) = &arguments.residual_model else {
+        return residual::embedded_back(there);
+    };
+    let back = Model::open(path, &LoadOptions::default())?;
+    residual::check_back(there, &back).map_err(|fault| fault.in_file(path))?;
+    Ok(back)
 }
 
 /// The model that the arguments name, or the embedded one.

@@ -7,6 +7,7 @@ use mrisynth::model::Contrast;
 use mrisynth::prepare::normalize::percentile;
 use mrisynth::prepare::register::template;
 use mrisynth::prepare::{Prepared, brain};
+use mrisynth::residual::{Residual, Summary};
 use mrisynth::{Grid, Result, Volume};
 use mrisynth_picture::{Canvas, Colour, GAP, Letters, Page, WHITE};
 use ndarray::Array3;
@@ -27,6 +28,8 @@ const WHITE_MATTER: f32 = 210.0;
 const WARNING_COLOUR: Colour = [255, 150, 60];
 const HEADING_COLOUR: Colour = [150, 200, 255];
 const GREY: Colour = [190, 190, 190];
+/// The residual that is shown white: a quarter of the scan's range.
+const WHITE_RESIDUAL: f32 = 0.25;
 /// The share of a slab's voxels that must be bright for it to be shown.
 const SHOWN_SHARE: f64 = 0.01;
 
@@ -39,6 +42,8 @@ pub struct Subject<'a> {
     pub prepared: Option<&'a Prepared>,
     /// What was synthesized, if that was done: the image, and of which contrast.
     pub synthetic: Option<(&'a Volume, Contrast)>,
+    /// What the way back from it lost, if that was looked at.
+    pub residual: Option<&'a Residual>,
     pub warnings: &'a [String],
 }
 
@@ -130,6 +135,9 @@ impl Sheet<'_> {
         }
         if let Some((image, contrast)) = self.subject.synthetic {
             self.draw_synthetic(&mut page, image, contrast);
+        }
+        if let Some(residual) = self.subject.residual {
+            self.draw_residual(&mut page, residual);
         }
         page.finish().to_png()
     }
@@ -231,10 +239,15 @@ impl Sheet<'_> {
         row(page, &panels);
     }
 
-    fn draw_synthetic(&self, page: &mut Page, image: &Volume, contrast: Contrast) {
+    /// The slices in which the result is shown.
+    fn slices_of_result(&self) -> Vec<(View, usize, String)> {
         let mut places = evenly(Plane::Axial, 6).to_vec();
         places.extend([(Plane::Coronal, 0.5), (Plane::Sagittal, 0.45)]);
-        let slices = self.slices(&places);
+        self.slices(&places)
+    }
+
+    fn draw_synthetic(&self, page: &mut Page, image: &Volume, contrast: Contrast) {
+        let slices = self.slices_of_result();
         let source = self.subject.prepared.map_or(self.subject.scan, |prepared| &prepared.corrected);
         let top = brightest(source, self.mask);
         let input = |index: [f64; 3]| grey(interpolated(source, index) / top);
@@ -244,14 +257,20 @@ impl Sheet<'_> {
         let above: Vec<_> =
             slices.iter().map(|(view, slice, title)| plain(*view, *slice, title, &input)).collect();
         row(page, &above);
-        let below: Vec<_> = slices
-            .iter()
-            .map(|(view, slice, title)| Panel {
-                burnt: Some(&word),
-                ..plain(*view, *slice, title, &synthetic)
-            })
-            .collect();
-        row(page, &below);
+        row(page, &burnt(&slices, &word, &synthetic));
+    }
+
+    fn draw_residual(&self, page: &mut Page, Residual { map, summary }: &Residual) {
+        let Summary { median, percentile_95, .. } = summary;
+        let heading = format!(
+            "CYCLE RESIDUAL, 0 (black) to {WHITE_RESIDUAL} (white); median {median:.3}, 95th percentile {percentile_95:.3}"
+        );
+        page.text(Letters::Large, HEADING_COLOUR, &heading);
+        let meaning = "What a second model does not bring back of the input from the synthetic image. Bright: look \
+                       there. Dark proves nothing: both models can agree on a mistake";
+        page.text(Letters::Medium, GREY, meaning);
+        let lost = |index: [f64; 3]| grey(interpolated(map, index) / WHITE_RESIDUAL);
+        row(page, &burnt(&self.slices_of_result(), "RESIDUAL", &lost));
     }
 }
 
@@ -287,6 +306,18 @@ fn draw_standard(page: &mut Page, prepared: &Prepared) -> Result<()> {
 /// A panel without contours.
 fn plain<'a>(view: View, slice: usize, title: &'a str, colour: &'a dyn Fn([f64; 3]) -> Colour) -> Panel<'a> {
     Panel { view, slice, title, colour, contours: &[], burnt: None }
+}
+
+/// Panels of slices without contours, with a word burnt into each.
+fn burnt<'a>(
+    slices: &'a [(View, usize, String)],
+    word: &'a str,
+    colour: &'a dyn Fn([f64; 3]) -> Colour,
+) -> Vec<Panel<'a>> {
+    slices
+        .iter()
+        .map(|(view, slice, title)| Panel { burnt: Some(word), ..plain(*view, *slice, title, colour) })
+        .collect()
 }
 
 /// Places between the ends of the brain, one in the middle of each of `count` equal parts.
