@@ -28,8 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options { input_state, ..Options::default() };
     for path in scans {
         let scan = nifti::read(Path::new(path), &Limits::default())?.volume;
-        let mut stop =
-            |done| if done >= enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let mut stop = |done| if done >= enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let mut control = Control { progress: Some(&mut stop), ..Control::default() };
         match synthesize(&model, &scan, &scan.grid(), &options, &mut control) {
             Ok(_) | Err(Error::Cancelled) => println!("accepted\t{path}"),

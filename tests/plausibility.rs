@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use mrisynth::control::LogLevel;
 use mrisynth::model::{LoadOptions, Model};
+use mrisynth::prepare::register::template;
 use mrisynth::synthesize::Options;
 use mrisynth::{Affine, Contrast, Control, Error, Limits, Result, Volume, nifti, synthesize};
 use ndarray::{ArrayViewMut3, Axis, s};
@@ -53,15 +54,25 @@ fn a_scan_of_the_models_contrast_is_accepted_and_one_of_the_other_is_not() {
     assert_refused(&example(Contrast::T1w), "looks T1w");
 }
 
+/// The average brain inside the library, its fluid, grey and white matter as bright as said.
+fn average(fluid: f32, grey: f32, white: f32) -> Volume {
+    let brain = template::brain().unwrap();
+    // The average's own intensities are about 50, 165 and 230.
+    let intensity = |value: f32| match value {
+        0.0 => 0.0,
+        value if value < 165.0 => fluid + (grey - fluid) * ((value - 50.0) / 115.0).clamp(0.0, 1.0),
+        value => grey + (white - grey) * ((value - 165.0) / 65.0).clamp(0.0, 1.0),
+    };
+    Volume::new(brain.voxels().mapv(intensity), *brain.affine()).unwrap()
+}
+
 #[test]
-fn bright_fluid_turned_dark_is_neither_contrast() {
-    // As in FLAIR: what is brighter than nearly all of the brain loses its signal.
-    let mut scan = example(Contrast::T2w);
-    let mut inside: Vec<f32> = scan.as_slice().iter().copied().filter(|value| *value > 0.0).collect();
-    inside.sort_by(f32::total_cmp);
-    let limit = inside[inside.len() * 85 / 100];
-    scan.as_mut_slice().iter_mut().filter(|value| **value > limit).for_each(|value| *value = 1.0);
-    assert_refused(&scan, "neither T1w nor T2w");
+fn dark_fluid_with_bright_grey_matter_is_neither_contrast() {
+    run(&average(900.0, 400.0, 300.0), false).0.unwrap();
+    assert_refused(&average(200.0, 600.0, 800.0), "looks T1w");
+    for flair_or_ct in [average(50.0, 400.0, 330.0), average(8.0, 38.0, 29.0)] {
+        assert_refused(&flair_or_ct, "neither T1w nor T2w");
+    }
 }
 
 /// The T2w example with one voxel axis named the other way.
