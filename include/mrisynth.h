@@ -251,8 +251,9 @@ const char *mrisynth_model_info(const struct MrisynthModel *model,
 // MNI152. progress covers all of it, and is called at least every 100 ms.
 //
 // MRISYNTH_STATUS_INVALID_ARGUMENT for NULL, wrong sizes, strides and counts; _UNSUPPORTED for an unknown voxel type;
-// _BAD_IMAGE for an affine or voxels that no brain scan has; _REFUSED for a scan that does not look like a head, or like
-// a prepared one where it is called so, with the stage and the reason; _OUT_OF_MEMORY; _CANCELLED.
+// _BAD_IMAGE for an affine or voxels that no brain scan has; _REFUSED for a scan that does not look like a head, like a
+// prepared one where it is called so (whole, and the right way up), or of the contrast that the model reads, with the
+// reason; _OUT_OF_MEMORY; _CANCELLED.
 //
 // The caller promises that non-NULL pointers are what they are declared to be: a live model, n_inputs pointers to
 // structs with the bytes they say they have, buffers with the bytes that dims, strides and dtype describe, callbacks

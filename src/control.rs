@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::plausible::Doubts;
 use crate::watch::{self, Watch};
 use crate::{Error, Result};
 
@@ -106,6 +107,16 @@ impl Adviser<'_> {
         let warnings: Vec<_> = doubts.iter().map(|doubt| format!("accepted as asked: {doubt}")).collect();
         warnings.iter().for_each(|warning| self.log(LogLevel::Warning, warning));
         Ok(warnings)
+    }
+
+    /// Tells of what needs a look, and refuses or warns of the rest as [`Adviser::refuse_or_warn`] does.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub(crate) fn settle(&self, doubts: Doubts) -> Result<()> {
+        self.refuse_or_warn(doubts.refusals)?;
+        doubts.warnings.iter().for_each(|warning| self.log(LogLevel::Warning, warning));
+        Ok(())
     }
 
     /// Checks, before it is allocated, that so many bytes may be.

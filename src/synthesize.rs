@@ -151,6 +151,8 @@ fn from_stripped(
     watch.check()?;
     let mut volume = resample::brain_onto(input, &brain, &grid, &standard_brain, watch)?;
     volume.change_by_mask(&standard_brain, |value, inside| if inside { scale.apply(value) } else { 0.0 });
+    let doubts = plausible::doubts_about_unplaced(&volume, &standard_brain, model.card(), watch)?;
+    adviser.settle(doubts)?;
     walk.run(&Standard { volume, brain: standard_brain }, &brain, &input.grid())
 }
 
@@ -169,6 +171,9 @@ fn from_prepared(
     // The scan, corrected, its field and its mask; the standard image with its mask.
     let held = 13 * scan.len() as u64 + 5 * prepared.standard.grid().len() as u64;
     walk.check_memory(held, &standard.volume.grid())?;
+    let Standard { volume, brain } = &standard;
+    let doubts = plausible::doubts_about_placed(volume, brain, &prepared.standard_to_scan, model.card())?;
+    adviser.settle(doubts)?;
     walk.run(&standard, &prepared.mask, &scan)
 }
 

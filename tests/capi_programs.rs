@@ -14,7 +14,7 @@ use std::process::Command;
 use capi_support::{built_library, root};
 use head::{Contrast, Head, clinical_grid, pose};
 use mrisynth::synthesize::Options;
-use mrisynth::{Control, Model, Volume, synthesize};
+use mrisynth::{Control, Limits, Model, Volume, nifti, synthesize};
 
 fn run(program: &str, configure: impl FnOnce(&mut Command) -> &mut Command) {
     let mut command = Command::new(program);
@@ -40,12 +40,30 @@ fn define(name: &str, value: &Path) -> String {
 /// A made-up raw scan as files that the C program reads: `voxels`, packed floats, and `grid`, numbers in text.
 fn write_raw_scan(folder: &Path) -> Volume {
     let (scan, _) = Head::new().scan(clinical_grid(8.0), &pose(), Contrast::T2w);
-    let bytes: Vec<u8> = scan.as_slice().iter().flat_map(|voxel| voxel.to_ne_bytes()).collect();
-    std::fs::write(folder.join("voxels"), bytes).unwrap();
+    std::fs::write(folder.join("voxels"), bytes_of(&scan)).unwrap();
+    std::fs::write(folder.join("grid"), grid_of(&scan)).unwrap();
+    scan
+}
+
+/// The example pair as files that the C program reads: `t1w` and `t2w`, packed floats, and `grid`, numbers in text.
+fn write_prepared_pair(folder: &Path) {
+    std::fs::create_dir(folder).unwrap();
+    for contrast in ["T1w", "T2w"] {
+        let path = root().join(format!("examples/data/example_{contrast}.nii.gz"));
+        let scan = nifti::read(&path, &Limits::default()).unwrap().volume;
+        std::fs::write(folder.join(contrast.to_lowercase()), bytes_of(&scan)).unwrap();
+        std::fs::write(folder.join("grid"), grid_of(&scan)).unwrap();
+    }
+}
+
+fn bytes_of(scan: &Volume) -> Vec<u8> {
+    scan.as_slice().iter().flat_map(|voxel| voxel.to_ne_bytes()).collect()
+}
+
+fn grid_of(scan: &Volume) -> String {
     let numbers = scan.dims().map(|length| length.to_string()).into_iter();
     let affine = scan.affine().to_lps().concat().into_iter().map(|entry| format!("{entry:?}"));
-    std::fs::write(folder.join("grid"), numbers.chain(affine).collect::<Vec<_>>().join("\n")).unwrap();
-    scan
+    numbers.chain(affine).collect::<Vec<_>>().join("\n")
 }
 
 /// What C got of the raw scan is what Rust gets, to the byte.
@@ -53,8 +71,7 @@ fn compare_with_rust(folder: &Path, scan: &Volume) {
     let model = Model::embedded(mrisynth::Contrast::T2w, mrisynth::Contrast::T1w).unwrap();
     let control = &mut Control::default();
     let expected = synthesize(&model, scan, &scan.grid(), &Options::default(), control).unwrap();
-    let bytes: Vec<u8> = expected.as_slice().iter().flat_map(|voxel| voxel.to_ne_bytes()).collect();
-    assert!(std::fs::read(folder.join("result")).unwrap() == bytes, "C and Rust differ");
+    assert!(std::fs::read(folder.join("result")).unwrap() == bytes_of(&expected), "C and Rust differ");
 }
 
 #[test]
@@ -63,6 +80,8 @@ fn c_and_cpp_programs_pass_with_both_libraries() {
     let build = folder.path().join("build");
     let shared = install_shared_library(folder.path());
     let scan = write_raw_scan(folder.path());
+    let pair = folder.path().join("pair");
+    write_prepared_pair(&pair);
     run("cmake", |cmake| {
         cmake
             .arg("-S")
@@ -75,6 +94,7 @@ fn c_and_cpp_programs_pass_with_both_libraries() {
             .arg(define("STATIC_LIBRARY", &built_library("libmrisynth.a")))
             .arg(define("MODEL_FILE", &root().join("models/t1w-from-t2w.onnx")))
             .arg(define("RAW_SCAN", folder.path()))
+            .arg(define("PREPARED_PAIR", &pair))
     });
     run("cmake", |cmake| cmake.arg("--build").arg(&build));
     run("ctest", |ctest| ctest.arg("--output-on-failure").arg("--no-tests=error").current_dir(&build));

@@ -69,6 +69,7 @@ int main(void) {
   MrisynthOptions options;
   if (mrisynth_options_init(&options, sizeof options) != MRISYNTH_STATUS_OK) fail("options");
   options.input_state = MRISYNTH_INPUT_PREPARED;
+  options.accept_implausible = 1; /* an ellipsoid is no brain; leave this out for scans */
   options.progress = show_progress;
 
   const MrisynthImage *inputs[] = {&t2w};

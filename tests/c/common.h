@@ -70,10 +70,12 @@ static MrisynthImage phantom_image(float *voxels) {
   return image;
 }
 
+/* The phantom is no plausible brain, and is accepted. */
 static MrisynthOptions prepared_options(void) {
   MrisynthOptions options;
   CHECK_STATUS(mrisynth_options_init(&options, sizeof options), MRISYNTH_STATUS_OK);
   options.input_state = MRISYNTH_INPUT_PREPARED;
+  options.accept_implausible = 1;
   return options;
 }
 
@@ -85,11 +87,7 @@ static MrisynthImage quick_image(float *voxels) {
   return image;
 }
 
-static MrisynthOptions quick_options(void) {
-  MrisynthOptions options = prepared_options();
-  options.accept_implausible = 1;
-  return options;
-}
+static MrisynthOptions quick_options(void) { return prepared_options(); }
 
 static MrisynthStatus synthesize(const MrisynthModel *model, const MrisynthImage *input, const MrisynthImage *output,
                                  const MrisynthOptions *options) {

@@ -5,6 +5,7 @@
  * VOXELS: packed floats, i fastest. GRID: 19 numbers in text: voxels along i, j, k, then index_to_lps. RESULT: the
  * synthetic floats are written there. The test that made the files compares them with what Rust gets. */
 #include "check.h"
+#include "files.h"
 #include "mrisynth.h"
 
 #include <stdio.h>
@@ -25,28 +26,6 @@ static int32_t note(float fraction, void *user_data) {
   progress->last = fraction;
   ++progress->calls;
   return fraction >= progress->stop_at;
-}
-
-static int read_grid(const char *path, MrisynthImage *image) {
-  FILE *file = fopen(path, "r");
-  int n, found = 0;
-  if (file == NULL) return 0;
-  for (n = 0; n < 3; ++n) {
-    unsigned long length = 0;
-    found += fscanf(file, "%lu", &length) == 1;
-    image->dims[n] = length;
-  }
-  for (n = 0; n < 16; ++n) found += fscanf(file, "%lf", &image->index_to_lps[n]) == 1;
-  fclose(file);
-  return found == 19;
-}
-
-static int transfer(const char *path, const char *mode, float *voxels, size_t count) {
-  FILE *file = fopen(path, mode);
-  size_t done;
-  if (file == NULL) return 0;
-  done = mode[0] == 'r' ? fread(voxels, sizeof(float), count, file) : fwrite(voxels, sizeof(float), count, file);
-  return fclose(file) == 0 && done == count;
 }
 
 /* Every stage of the preparation and of the synthesis hears a wish to stop, and then nothing is written. */

@@ -62,7 +62,8 @@ pub fn run(arguments: Arguments) -> Result<(), Error> {
     let model = Model::open(&arguments.model, &LoadOptions::default())?;
     let control = || Control {
         threads: arguments.threads,
-        accept_implausible: arguments.studies.accept_implausible,
+        // What lies in a store was judged on its way there.
+        accept_implausible: arguments.studies.accept_implausible || arguments.store.is_some(),
         ..Control::default()
     };
     let score = |id: &str, patient: &str, [t1w, t2w]: [Volume; 2]| {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{DIMS, Workplace, model_file, phantom, write_volume};
 use mrisynth::nifti::{self, Image};
-use mrisynth::{Affine, Limits, Volume};
+use mrisynth::{Affine, Contrast, Limits, Volume};
 
 fn read(path: &Path) -> Image {
     nifti::read(path, &Limits::default()).unwrap()
@@ -16,7 +16,7 @@ fn read(path: &Path) -> Image {
 #[test]
 fn both_directions_write_an_image_and_its_sidecar() {
     for (to, contrast, source) in [("t1w", "T1w", "T2w"), ("T2W", "T2w", "T1w")] {
-        let workplace = Workplace::with_scan();
+        let workplace = Workplace::with_scan_in(source.parse().unwrap());
         let outcome = workplace.synthesize(&format!("-o out.nii.gz --to {to}")).succeeded();
         assert_eq!(outcome.stdout().lines().count(), 1, "{}", outcome.stdout());
         assert!(outcome.stdout().starts_with(&format!("out.nii.gz: synthetic {contrast} by ")));
@@ -106,7 +106,7 @@ fn every_voxel_type_and_a_named_model_work() {
 
 #[test]
 fn the_output_is_the_same_for_any_number_of_threads() {
-    let workplace = Workplace::with_scan();
+    let workplace = Workplace::with_scan_in(Contrast::T1w);
     let written = |threads: u8| {
         let arguments = format!("-o out.nii.gz --to t2w --force --threads {threads}");
         workplace.synthesize(&arguments).succeeded();
@@ -232,6 +232,19 @@ fn implausible_scans_are_refused_unless_accepted() {
 }
 
 #[test]
+fn a_scan_of_the_wrong_contrast_is_refused_unless_accepted() {
+    for (given, to) in [(Contrast::T1w, "t1w"), (Contrast::T2w, "t2w")] {
+        let workplace = Workplace::with_scan_in(given);
+        let looks = format!("the scan looks {given}");
+        workplace.synthesize(&format!("-o out.nii --to {to}")).failed(18, &looks);
+        assert_eq!(workplace.files(), ["scan.nii.gz"]);
+        let accepted = format!("-o out.nii --to {to} --accept-implausible --json");
+        let warnings = workplace.synthesize(&accepted).succeeded().json()["warnings"].to_string();
+        assert!(warnings.contains(&looks), "{warnings}");
+    }
+}
+
+#[test]
 fn images_that_cannot_be_a_brain_are_bad() {
     let workplace = Workplace::new();
     let affine = Affine::from_sizes([2.5; 3], [0.0; 3]).unwrap();
@@ -271,7 +284,7 @@ fn a_raw_scan_is_prepared_and_its_origin_says_how() {
 
 #[test]
 fn a_contact_sheet_goes_with_the_image() {
-    let workplace = Workplace::with_scan();
+    let workplace = Workplace::with_scan_in(Contrast::T1w);
     let result = workplace.synthesize("-o out.nii --to t2w --qc sheet.png --json").succeeded().json();
     assert_eq!(result["qc"], "sheet.png");
     assert!(workplace.bytes("sheet.png").starts_with(b"\x89PNG"));

@@ -10,6 +10,7 @@ mod metric;
 mod optimize;
 mod orientation;
 mod pose;
+pub mod rough;
 mod samples;
 mod search;
 pub mod template;

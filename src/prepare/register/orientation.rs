@@ -21,11 +21,33 @@ const NAMES: [[&str; 2]; 3] = [["right", "left"], ["front", "back"], ["top", "bo
 pub(super) fn better(coarse: &Stage, pose: &Pose, freedom: Freedom, watch: &Watch) -> Result<Option<String>> {
     let freedom = if freedom == Freedom::Affine { Freedom::Similar } else { freedom };
     let (_, here) = coarse.climb(pose, freedom, watch)?;
-    let turns = turns();
+    let (_, there, description) = best_turn(coarse, pose, freedom, usize::MAX, watch)?;
+    Ok((there > CLEARLY * here).then_some(description))
+}
+
+/// The pose that fits best after a quarter or half turn and a climb, how well it fits, and how the patient then lies.
+/// Only so many turns climb, those that fit best where they start.
+///
+/// # Errors
+/// [`crate::Error::Cancelled`].
+pub(super) fn best_turn(
+    coarse: &Stage,
+    pose: &Pose,
+    freedom: Freedom,
+    contenders: usize,
+    watch: &Watch,
+) -> Result<(Pose, f64, String)> {
+    let mut turns = turns();
+    if contenders < turns.len() {
+        let rate = |turn: &DMat3| Ok((coarse.information(&pose.turned(*turn), watch)?, *turn));
+        let mut rated = turns.par_iter().map(rate).collect::<Result<Vec<_>>>()?;
+        rated.sort_by(|a, b| b.0.total_cmp(&a.0));
+        turns = rated.into_iter().take(contenders).map(|(_, turn)| turn).collect();
+    }
     let climb = |turn: &DMat3| coarse.climb(&pose.turned(*turn), freedom, watch);
     let turned = turns.par_iter().map(climb).collect::<Result<Vec<_>>>()?;
     let best = turns.iter().zip(turned).max_by(|a, b| a.1.1.total_cmp(&b.1.1));
-    Ok(best.filter(|(_, (_, there))| *there > CLEARLY * here).map(|(turn, _)| description(turn)))
+    Ok(best.map_or((*pose, 0.0, String::new()), |(turn, (pose, there))| (pose, there, description(turn))))
 }
 
 /// The 23 rotations of a cube that are not the identity.

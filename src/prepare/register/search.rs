@@ -64,6 +64,14 @@ impl Stage {
         }
     }
 
+    /// The images' mutual information at `pose`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Cancelled`].
+    pub(super) fn information(&self, pose: &Pose, watch: &Watch) -> Result<f64> {
+        Ok(likeness(&self.samples, &self.moving, pose, watch)?.information)
+    }
+
     /// Climbs from `pose`; the pose reached and its mutual information.
     ///
     /// # Errors

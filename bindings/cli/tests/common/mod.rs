@@ -8,16 +8,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use mrisynth::nifti::{self, Header, VoxelType, WriteOptions};
-use mrisynth::{Affine, Grid, Volume};
+use mrisynth::prepare::register::template;
+use mrisynth::{Affine, Contrast, Grid, Volume};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// Voxels of the phantom.
-pub const DIMS: [usize; 3] = [60, 72, 40];
+pub const DIMS: [usize; 3] = [60, 72, 54];
 const VOXEL_SIZE: f64 = 2.5;
-/// Semi-axes of the phantom's brain in millimetres: 0.95 litres.
-const SEMI_AXES: [f64; 3] = [62.0, 78.0, 47.0];
+/// The phantom's length over that of the average brain: 0.87 litres.
+const SCALE: f64 = 0.75;
+/// The middle of the phantom, and of the average brain, in millimetres.
 const CENTRE: [f64; 3] = [0.0, -18.0, 10.0];
+const MIDDLE: [f64; 3] = [0.0, -18.0, 6.0];
 
 /// A folder that vanishes, and the command run in it.
 pub struct Workplace {
@@ -29,10 +32,15 @@ impl Workplace {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    /// A workplace with a phantom `scan.nii.gz` in it.
+    /// A workplace with a T2w phantom `scan.nii.gz` in it.
     pub fn with_scan() -> Self {
+        Self::with_scan_in(Contrast::T2w)
+    }
+
+    /// A workplace with a phantom `scan.nii.gz` of this contrast in it.
+    pub fn with_scan_in(contrast: Contrast) -> Self {
         let workplace = Self::new();
-        write_volume(&workplace.path("scan.nii.gz"), &phantom());
+        write_volume(&workplace.path("scan.nii.gz"), &phantom_in(contrast));
         workplace
     }
 
@@ -107,30 +115,33 @@ impl Outcome {
     }
 }
 
-/// A brain-like ellipsoid: bright rim, darker inside, two dark ventricles, background 0.
+/// The average brain inside the library, made small, as a T2w scan: bright fluid, dark white matter, background 0.
 pub fn phantom() -> Volume {
+    phantom_in(Contrast::T2w)
+}
+
+/// The same in either contrast.
+pub fn phantom_in(contrast: Contrast) -> Volume {
+    let brain = template::brain().unwrap();
+    let (first, size) = (brain.affine().to_millimetres([0.0; 3]), brain.affine().voxel_sizes());
     let origin = [0, 1, 2].map(|axis| CENTRE[axis] - VOXEL_SIZE * (DIMS[axis] as f64 - 1.0) / 2.0);
     let affine = Affine::from_sizes([VOXEL_SIZE; 3], origin).unwrap();
     let mut volume = Volume::zeros(&Grid { dims: DIMS, affine }).unwrap();
     for ((i, j, k), voxel) in volume.voxels_mut().indexed_iter_mut() {
         let position = affine.to_millimetres([i as f64, j as f64, k as f64]);
-        *voxel = tissue([0, 1, 2].map(|axis| (position[axis] - CENTRE[axis]) / SEMI_AXES[axis]));
+        let index = [0, 1, 2].map(|axis| {
+            let there = MIDDLE[axis] + (position[axis] - CENTRE[axis]) / SCALE;
+            ((there - first[axis]) / size[axis]).round()
+        });
+        let inside = index.iter().all(|at| *at >= 0.0);
+        let value = brain.voxels().get(index.map(|at| at as usize)).copied().filter(|_| inside);
+        *voxel = match value.unwrap_or(0.0) {
+            0.0 => 0.0,
+            value if contrast == Contrast::T1w => 3.0 * value,
+            value => 1000.0 - 3.0 * value,
+        };
     }
     volume
-}
-
-fn tissue(place: [f64; 3]) -> f32 {
-    let radius = place.iter().map(|x| x * x).sum::<f64>().sqrt();
-    let ventricle =
-        [0.15, -0.15].iter().any(|side| (place[0] - side).hypot(place[1] * 0.4).hypot(place[2]) < 0.12);
-    // A fine pattern, so that no two slices are the same.
-    let texture = 40.0 * (17.0 * place[0]).sin() * (13.0 * place[1] + 5.0 * place[2]).cos();
-    match radius {
-        r if r > 1.0 => 0.0,
-        _ if ventricle => 900.0,
-        r if r > 0.85 => 600.0 + texture as f32,
-        _ => 400.0 + texture as f32,
-    }
 }
 
 pub fn write_volume(path: &Path, volume: &Volume) {

@@ -1,8 +1,14 @@
 //! Is this input what the models were made for? Hard faults are errors; doubts can be overruled by the caller.
 
+mod contrast;
+mod cut;
+mod standard;
+
 use ndarray::Array3;
 
 use crate::{Error, Result, Volume};
+
+pub(crate) use standard::{Doubts, doubts_about_placed, doubts_about_unplaced};
 
 /// Brain volumes in millilitres between that of an infant and the largest adult one, cerebrospinal fluid included.
 const BRAIN_MILLILITRES: std::ops::RangeInclusive<f64> = 300.0..=2600.0;
