@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use mrisynth::Contrast;
+use mrisynth::prepare::normalize::{TOP_PERCENTILE, percentile};
 use ndarray::{Array3, ShapeBuilder};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -113,6 +114,9 @@ pub struct Study {
     pub id: String,
     t1w: Array3<u16>,
     t2w: Array3<u16>,
+    /// The 99.5th percentiles of the brain in T1w and T2w, which a synthetic image is to call 1. A scan that was prepared by itself
+    /// was scaled within its own, wider brain, where skull and vessels can be brighter.
+    tops: [f32; 2],
     /// Slices with enough brain, from inferior to superior.
     pub slices: Vec<usize>,
 }
@@ -121,7 +125,8 @@ impl Study {
     /// Takes a subject over.
     pub fn new(subject: Subject) -> Self {
         let slices = brain_slices(&subject);
-        Self { id: subject.id, t1w: slice_major(subject.t1w), t2w: slice_major(subject.t2w), slices }
+        let tops = [top(&subject.t1w), top(&subject.t2w)];
+        Self { id: subject.id, tops, t1w: slice_major(subject.t1w), t2w: slice_major(subject.t2w), slices }
     }
 
     /// Voxels along i, j, k.
@@ -134,6 +139,14 @@ impl Study {
         match contrast {
             Contrast::T1w => &self.t1w,
             Contrast::T2w => &self.t2w,
+        }
+    }
+
+    /// What the intensities of a contrast are divided by where it is to be synthesized.
+    fn top(&self, contrast: Contrast) -> f32 {
+        match contrast {
+            Contrast::T1w => self.tops[0],
+            Contrast::T2w => self.tops[1],
         }
     }
 
@@ -349,6 +362,11 @@ impl Sampler {
             None => (place, geometry),
         };
         geometry.thin().extract(place.study.image(config.target), 1, edge, target);
+        if config.paired {
+            // An unpaired target is another generator's source, and those come as the library scales them.
+            let top = place.study.top(config.target);
+            target.iter_mut().for_each(|value| *value = (*value / top).min(1.0));
+        }
         if config.augment == Augmentation::All && random.random_bool(config.varied_fraction) {
             Appearance::random(random).apply(source, edge, random);
         }
@@ -407,6 +425,13 @@ fn slice_major(volume: Array3<u16>) -> Array3<u16> {
     let mut copy = Array3::zeros(volume.raw_dim().f());
     copy.assign(&volume);
     copy
+}
+
+/// The 99.5th percentile of what is not background, 0..=1; 1 where there is nothing else.
+fn top(volume: &Array3<u16>) -> f32 {
+    let mut brain: Vec<f32> =
+        volume.iter().filter(|&&value| value > 0).map(|&value| f32::from(value) * UNIT).collect();
+    percentile(&mut brain, TOP_PERCENTILE).unwrap_or(1.0)
 }
 
 fn brain_slices(subject: &Subject) -> Vec<usize> {
@@ -509,16 +534,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn without_augmentation_a_patch_is_a_copy() {
+    fn without_augmentation_a_patch_is_a_copy_and_a_target_scaled() {
         let plain = SampleConfig { augment: Augmentation::None, ..config() };
         let sampler = Sampler::new(subjects(), plain).unwrap();
         let batch = sampler.batch(0);
         let area = 32 * 32;
+        let top = sampler.studies[0].top(Contrast::T2w);
+        assert!((0.5..0.96).contains(&top), "{top}");
         for sample in 0..4 {
             let middle = &batch.source[(sample * 3 + 1) * area..(sample * 3 + 2) * area];
             let target = &batch.target[sample * area..(sample + 1) * area];
             for (s, t) in middle.iter().zip(target) {
-                assert!((*s == 0.0 && *t == 0.0) || (s + t - 1.0).abs() < 1e-5);
+                let copied = (1.0 - s) / top;
+                assert!((*s == 0.0 && *t == 0.0) || (t - copied.min(1.0)).abs() < 1e-5);
             }
         }
     }
