@@ -117,11 +117,16 @@ fn every_result_is_there_and_on_its_grid() {
     let lps: Vec<_> =
         record["standard_to_scan_lps"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect();
     let text = String::from_utf8(workplace.bytes("out/standard_to_scan.txt")).unwrap();
-    assert_eq!(itk_matrix(&text), lps);
+    // Reading JSON may lose the last bit.
+    let written = itk_matrix(&text);
+    assert_eq!(written.len(), lps.len());
+    assert!(written.iter().zip(&lps).all(|(a, b)| (a - b).abs() < 1e-12), "{written:?} {lps:?}");
     assert_eq!(record["input"], "scan.nii.gz");
     assert_eq!(record["input_sha256"], mrisynth::digest::sha256(&workplace.bytes("scan.nii.gz")));
     assert_eq!(record["parameters"]["brain_mask"], "given");
-    assert!((record["brain_extraction"]["brain_ml"].as_f64().unwrap() - 951.0).abs() < 20.0);
+    let voxels = scan.as_slice().iter().filter(|&&value| value > 0.0).count() as f64;
+    let millilitres = voxels * scan.affine().voxel_sizes().iter().product::<f64>() / 1000.0;
+    assert!((record["brain_extraction"]["brain_ml"].as_f64().unwrap() - millilitres).abs() < 0.1);
     assert_eq!(record["brain_extraction"]["brain_ml"], result["brain_ml"]);
     assert_eq!(record["registration"]["overlap"], result["overlap"]);
 
@@ -234,7 +239,7 @@ fn a_mask_on_another_grid_is_an_error_that_says_where() {
     let mut dims = DIMS;
     dims[2] += 1;
     let longer = Volume::zeros(&mrisynth::Grid { dims, affine: grid.affine }).unwrap();
-    check(&longer, "41 voxels along axis k, the scan 40");
+    check(&longer, &format!("{} voxels along axis k, the scan {}", dims[2], DIMS[2]));
     check(&Volume::zeros(&grid).unwrap(), "empty");
     fs::remove_file(workplace.path("brain.nii.gz")).unwrap();
     quick(&workplace, "-o out").failed(12, "brain.nii.gz");
