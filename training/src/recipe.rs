@@ -103,6 +103,10 @@ pub struct Recipe {
     /// With `augment = "all"`, the part of the images whose intensities are varied, 0..=1; all, if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub varied_fraction: Option<f64>,
+    /// The part of the images, 0..=1, into which tissue of elsewhere in the same head is put, in both contrasts; none, if left out.
+    /// For paired methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transplanted_fraction: Option<f64>,
     /// Steps in all; instead of `epochs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
@@ -305,6 +309,12 @@ impl Recipe {
             within("real_fraction", self.real_fraction, 0.0, 1.0)?;
         }
         within("varied_fraction", Some(self.varied_fraction.unwrap_or(1.0)), 0.0, 1.0)?;
+        within("transplanted_fraction", Some(self.transplanted_fraction.unwrap_or(0.0)), 0.0, 1.0)?;
+        if self.method == Method::CycleGan && self.transplanted_fraction.is_some() {
+            return Err(
+                "transplanted_fraction is for paired methods: CycleGAN's images have no partners".into()
+            );
+        }
         for (patient, &weight) in &self.patient_weights {
             within(&format!("patient_weights.{patient}"), Some(weight), 0.0, 1e6)?;
         }
@@ -424,6 +434,7 @@ impl Recipe {
             },
             augment: self.augment,
             varied_fraction: self.varied_fraction.unwrap_or(1.0),
+            transplanted_fraction: self.transplanted_fraction.unwrap_or(0.0),
             patient_weights: self.patient_weights.clone(),
             paired: self.method != Method::CycleGan,
             seed: self.seed,
@@ -531,6 +542,8 @@ pub(crate) mod tests {
             (SUPERVISED, "batch_size = 0", "batch_size"),
             (SUPERVISED, "real_fraction = 1.5", "real_fraction"),
             (SUPERVISED, "varied_fraction = 1.5", "varied_fraction"),
+            (SUPERVISED, "transplanted_fraction = -0.5", "transplanted_fraction"),
+            (CYCLEGAN, "transplanted_fraction = 0.5", "transplanted_fraction"),
             (SUPERVISED, "patient_weights = { p1 = -1.0 }", "patient_weights.p1"),
             (SUPERVISED, "learning_rate = -1.0", "learning_rate"),
             (SUPERVISED, "final_learning_rate = 1.0", "final_learning_rate"),

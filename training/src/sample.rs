@@ -2,6 +2,7 @@
 
 mod appearance;
 mod geometry;
+mod transplant;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +20,7 @@ use crate::data::store::{Origin, Subject};
 use crate::error::Error;
 use appearance::Appearance;
 use geometry::Geometry;
+use transplant::Transplant;
 
 /// A slice is drawn from when at least this part of it is brain.
 const MINIMUM_BRAIN: f64 = 0.02;
@@ -89,6 +91,8 @@ pub struct SampleConfig {
     /// With [`Augmentation::All`], the part of the images whose intensities are varied, 0..=1; the others show the scanners as
     /// they are.
     pub varied_fraction: f64,
+    /// The part of the paired images into which tissue of elsewhere in the head is put, 0..=1.
+    pub transplanted_fraction: f64,
     /// With draws of patients, how often one is drawn beside the others of its kind, real or simulated; 1 where none is named.
     pub patient_weights: BTreeMap<String, f64>,
     /// Whether the target shows the source's slice, or another one.
@@ -357,19 +361,44 @@ impl Sampler {
         let (config, edge) = (&self.config, self.config.framing.edge());
         let geometry = self.geometry(place, random);
         geometry.extract(place.study.image(config.source), config.slices_in, edge, source);
-        let (place, geometry) = match other {
-            Some(other) => (other, self.geometry(other, random)),
-            None => (place, geometry),
+        let (shown, thin) = match other {
+            Some(other) => (other, self.geometry(other, random).thin()),
+            None => (place, geometry.clone().thin()),
         };
-        geometry.thin().extract(place.study.image(config.target), 1, edge, target);
+        thin.extract(shown.study.image(config.target), 1, edge, target);
         if config.paired {
+            // No chance is drawn where there is none, so that recipes without transplants keep their batches.
+            if config.transplanted_fraction > 0.0 && random.random_bool(config.transplanted_fraction) {
+                self.transplant(place, &geometry, random, source, target);
+            }
             // An unpaired target is another generator's source, and those come as the library scales them.
-            let top = place.study.top(config.target);
+            let top = shown.study.top(config.target);
             target.iter_mut().for_each(|value| *value = (*value / top).min(1.0));
         }
         if config.augment == Augmentation::All && random.random_bool(config.varied_fraction) {
             Appearance::random(random).apply(source, edge, random);
         }
+    }
+
+    /// Puts tissue of elsewhere in the same head into a source and its target.
+    fn transplant(
+        &self,
+        place: Place<'_>,
+        geometry: &Geometry,
+        random: &mut Pcg64,
+        source: &mut [f32],
+        target: &mut [f32],
+    ) {
+        let (config, edge) = (&self.config, self.config.framing.edge());
+        let transplant = Transplant::random(edge, random);
+        let (voxel, donor) = transplant::draw_donor(place.study, random);
+        let geometry = geometry.showing(voxel, donor.slice, transplant.centre(), edge);
+        let mut pixels = vec![0.0; source.len()];
+        geometry.extract(place.study.image(config.source), config.slices_in, edge, &mut pixels);
+        transplant.apply(source, &pixels, edge);
+        let mut pixels = vec![0.0; target.len()];
+        geometry.thin().extract(place.study.image(config.target), 1, edge, &mut pixels);
+        transplant.apply(target, &pixels, edge);
     }
 
     fn geometry(&self, place: Place<'_>, random: &mut Pcg64) -> Geometry {
@@ -499,6 +528,7 @@ pub(crate) mod tests {
             draws: Draws::Patients { real_fraction: 0.5 },
             augment: Augmentation::All,
             varied_fraction: 1.0,
+            transplanted_fraction: 0.0,
             patient_weights: BTreeMap::new(),
             paired: true,
             seed: 5,
@@ -531,6 +561,32 @@ pub(crate) mod tests {
             assert!(all.clone().all(|v| (0.0..=1.0).contains(v)));
             assert!(all.clone().any(|&v| v > 0.0));
         }
+    }
+
+    #[test]
+    fn transplants_keep_partners_partners() {
+        let with = |transplanted_fraction: f64| {
+            let config = SampleConfig { augment: Augmentation::None, transplanted_fraction, ..config() };
+            Sampler::new(subjects(), config).unwrap()
+        };
+        let (sampler, plain) = (with(1.0), with(0.0));
+        let area = 32 * 32;
+        let mut changed = 0;
+        for step in 0..10 {
+            let batch = sampler.batch(step);
+            for (sample, target) in batch.target.chunks(area).enumerate() {
+                let middle = &batch.source[(sample * 3 + 1) * area..(sample * 3 + 2) * area];
+                for (s, t) in middle.iter().zip(target).filter(|(s, _)| **s > 0.0) {
+                    // Of both subjects T2w is one minus T1w, and tops are alike.
+                    let expected = ((1.0 - s) / sampler.studies[0].top(Contrast::T2w)).min(1.0);
+                    assert!((t - expected).abs() < 1e-4, "{s} {t}");
+                }
+            }
+            let before = plain.batch(step);
+            changed +=
+                batch.source.iter().zip(&before.source).filter(|(a, b)| (*a - *b).abs() > 0.01).count();
+        }
+        assert!(changed > 1000, "{changed}");
     }
 
     #[test]

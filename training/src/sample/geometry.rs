@@ -7,6 +7,7 @@ use rand_pcg::Pcg64;
 use super::UNIT;
 
 /// Where the pixels of a patch lie in the volume.
+#[derive(Clone)]
 pub(super) struct Geometry {
     centre: [f32; 2],
     slice: usize,
@@ -69,6 +70,24 @@ impl Geometry {
         Self { thickness: 1.0, ..self }
     }
 
+    /// The same view of another place of the volume: `pixel` (row, column) of the patch shows `voxel` (i, j) of `slice`.
+    pub(super) fn showing(&self, voxel: [f32; 2], slice: usize, pixel: [f32; 2], patch: usize) -> Self {
+        let middle = (patch / 2) as f32;
+        let offset = self.bent([pixel[1] - middle, pixel[0] - middle]);
+        let centre = std::array::from_fn(|axis| voxel[axis] - self.shift(axis, offset));
+        Self { centre, slice, ..self.clone() }
+    }
+
+    /// Where an offset in the patch (columns, rows) lies after bending.
+    fn bent(&self, offset: [f32; 2]) -> [f32; 2] {
+        self.bend.as_ref().map_or(offset, |bend| bend.apply(offset))
+    }
+
+    /// What an offset in the patch is along an axis of the volume.
+    fn shift(&self, axis: usize, offset: [f32; 2]) -> f32 {
+        self.matrix[axis][0] * offset[0] + self.matrix[axis][1] * offset[1]
+    }
+
     /// Reads slices around this place, `[slices_in, patch, patch]`.
     pub(super) fn extract(&self, volume: &Array3<u16>, slices_in: usize, patch: usize, pixels: &mut [f32]) {
         let half = (slices_in / 2) as f32;
@@ -87,13 +106,8 @@ impl Geometry {
         let middle = (patch / 2) as f32;
         for (row, line) in pixels.chunks_mut(patch).enumerate() {
             for (column, pixel) in line.iter_mut().enumerate() {
-                let mut offset = [column as f32 - middle, row as f32 - middle];
-                if let Some(bend) = &self.bend {
-                    offset = bend.apply(offset);
-                }
-                let at = |axis: usize| {
-                    self.centre[axis] + self.matrix[axis][0] * offset[0] + self.matrix[axis][1] * offset[1]
-                };
+                let offset = self.bent([column as f32 - middle, row as f32 - middle]);
+                let at = |axis: usize| self.centre[axis] + self.shift(axis, offset);
                 *pixel = value_at(volume, slices, nearest_slice, at(0), at(1));
             }
         }
@@ -101,12 +115,14 @@ impl Geometry {
 }
 
 /// Waves that shift the pixels of a patch along both axes.
+#[derive(Clone)]
 struct Bend {
     /// For each axis the waves whose sum is the shift.
     waves: [[Wave; 2]; 2],
 }
 
 /// A wave over the plane.
+#[derive(Clone)]
 struct Wave {
     /// In pixels.
     amplitude: f32,
@@ -221,6 +237,19 @@ mod tests {
             for (s, t) in source[1024..2048].iter().zip(&target) {
                 assert!((*s == 0.0 && *t == 0.0) || (s + t - 1.0).abs() < 1e-4);
             }
+        }
+    }
+
+    #[test]
+    fn another_place_is_shown_at_the_pixel_that_was_asked_for() {
+        let mut volume = Array3::from_elem((40, 40, 8), 1);
+        volume[[23, 17, 5]] = u16::MAX;
+        for seed in 0..20 {
+            let random = &mut Pcg64::seed_from_u64(seed);
+            let geometry = Geometry::identity([12.0, 20.0], 3).varied(random).thin();
+            let mut pixels = vec![0.0; 32 * 32];
+            geometry.showing([23.0, 17.0], 5, [11.0, 14.0], 32).extract(&volume, 1, 32, &mut pixels);
+            assert!(pixels[11 * 32 + 14] > 0.999, "seed {seed}: {}", pixels[11 * 32 + 14]);
         }
     }
 
