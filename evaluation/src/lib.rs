@@ -1,0 +1,19 @@
+//! Measures synthetic brain MRI against real: fidelity, sharpness, lesions, volumes, texture and statistics, with reports.
+//!
+//! Measures are functions of arrays; `pair` and `study` apply them to files.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod fidelity;
+pub mod lesions;
+pub mod pair;
+pub mod report;
+pub mod segmentation;
+pub mod statistics;
+pub mod study;
+pub mod texture;
+pub mod volumes;
+
+pub use error::{Error, Result};

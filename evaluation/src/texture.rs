@@ -1,0 +1,1 @@
+//! Texture of lesions by grey-level co-occurrence matrices.

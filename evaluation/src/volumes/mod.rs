@@ -1,0 +1,1 @@
+//! Volumes of the brain's tissues from label maps, and their differences between real and synthetic images.
