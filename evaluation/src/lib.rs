@@ -6,8 +6,12 @@
 #![warn(missing_docs)]
 
 pub mod error;
+mod extent;
 pub mod fidelity;
+#[cfg(test)]
+mod golden;
 pub mod lesions;
+pub mod measured;
 pub mod pair;
 pub mod report;
 pub mod segmentation;
@@ -17,3 +21,4 @@ pub mod texture;
 pub mod volumes;
 
 pub use error::{Error, Result};
+pub use measured::Measured;
