@@ -27,10 +27,13 @@ pub(crate) fn check_same(first: (&str, Extent), second: (&str, Extent)) -> Resul
     )))
 }
 
-/// Refuses voxel sizes that are not positive lengths in millimetres.
+/// Voxel sizes that a head scan can have, in millimetres: those of `mrisynth::Affine`.
+const SIZES: std::ops::RangeInclusive<f64> = 0.01..=100.0;
+
+/// Refuses voxel sizes in millimetres that a head scan cannot have.
 pub(crate) fn check_sizes(sizes: [f64; 3]) -> Result<()> {
-    match sizes.into_iter().find(|size| !(size.is_finite() && *size > 0.0)) {
-        Some(size) => Err(Error::Invalid(format!("a voxel of {size} mm: sizes must be positive"))),
+    match sizes.into_iter().find(|size| !SIZES.contains(size)) {
+        Some(size) => Err(Error::Invalid(format!("a voxel of {size} mm: sizes must be 0.01 to 100 mm"))),
         None => Ok(()),
     }
 }
