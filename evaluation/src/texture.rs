@@ -1,1 +1,0 @@
-//! Texture of lesions by grey-level co-occurrence matrices.
