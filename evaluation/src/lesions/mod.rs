@@ -20,7 +20,7 @@ use sizes::{Lesions, SizeBins, SizeDistribution};
 use surface::{SurfaceDistances, surface_distances};
 
 /// What measures of lesions are taken by.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     /// What makes a voxel one of a mask's surface.
     pub surface: Connectivity,

@@ -379,7 +379,8 @@ pub fn volumes(labels: ArrayView3<'_, f32>, sizes: [f64; 3], table: &LabelTable)
     let of_region = |region: Region| {
         let inside =
             |volume: &&LabelVolume| table.get(volume.label).is_some_and(|s| region.includes(s.tissue));
-        structures.iter().filter(inside).map(|volume| volume.ml).sum()
+        // An empty sum of floats would be -0.
+        structures.iter().filter(inside).fold(0.0, |sum, volume| sum + volume.ml)
     };
     let regions = Region::ALL.into_iter().filter(|region| table.has(*region));
     let regions_ml = regions.map(|region| (region, of_region(region))).collect();
@@ -492,6 +493,7 @@ mod tests {
             let expected = f64::from(voxels) * 10.0 / 1000.0;
             assert!((volumes.regions_ml[&region] - expected).abs() < 1e-12, "{region:?}");
         }
+        assert!(volumes.regions_ml[&Region::CerebellarWhiteMatter].is_sign_positive());
         assert_eq!(volumes.unknown, [LabelVolume { label: 999, name: None, ml: 0.04 }]);
         assert_eq!(volumes.structures[0].name.as_deref(), Some("left cerebral white matter"));
         let json = serde_json::to_value(&volumes).unwrap();
