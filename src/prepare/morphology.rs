@@ -1,8 +1,33 @@
-//! Binary masks: bounding boxes, connected components, holes, agreement.
+//! Binary masks: bounding boxes, connected components, borders, holes, agreement.
+//!
+//! Masks may lie in memory in any order; i fastest is the fast one.
 
-use ndarray::{Array3, s};
+use ndarray::{Array3, ArrayRef3, Zip, s};
 
 use crate::volume::in_memory_order;
+
+/// Which voxels of a grid are neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connectivity {
+    /// The 6 that share a face.
+    Faces,
+    /// The 18 that share a face or an edge.
+    Edges,
+    /// The 26 that share a face, an edge or a corner.
+    Corners,
+}
+
+impl Connectivity {
+    /// Along how many axes neighbours may differ, which SciPy's `generate_binary_structure` calls connectivity.
+    fn axes(self) -> usize {
+        match self {
+            Self::Faces => 1,
+            Self::Edges => 2,
+            Self::Corners => 3,
+        }
+    }
+}
 
 /// The part of a mask around its `true` voxels with one layer of `false` on every side, so that no voxel inside has a
 /// neighbour outside.
@@ -17,7 +42,7 @@ struct Padded {
 
 impl Padded {
     /// None for an empty mask.
-    fn of(mask: &Array3<bool>) -> Option<Self> {
+    fn of(mask: &ArrayRef3<bool>) -> Option<Self> {
         let (low, high) = bounding_box(mask)?;
         let dims = [0, 1, 2].map(|axis| high[axis] - low[axis] + 3);
         let mut padded = Self { low, dims, cells: vec![false; dims.iter().product()] };
@@ -38,20 +63,17 @@ impl Padded {
         }
     }
 
-    /// What leads from a place in `cells` to those that share a face with it.
-    fn to_faces(&self) -> [isize; 6] {
-        let [i, j, k] = self.strides();
-        [-i, i, -j, j, -k, k]
-    }
-
-    /// What leads from a place in `cells` to those that share a face, an edge or a corner with it.
-    fn to_corners(&self) -> [isize; 26] {
-        let [i, j, k] = self.strides();
-        // The 13th of 27 leads nowhere.
-        std::array::from_fn(|n| {
-            let n = (if n < 13 { n } else { n + 1 }) as isize;
-            (n % 3 - 1) * i + (n / 3 % 3 - 1) * j + (n / 9 - 1) * k
-        })
+    /// What leads from a place in `cells` to its neighbours, in the order of memory.
+    fn steps(&self, connectivity: Connectivity) -> Vec<isize> {
+        let strides = self.strides();
+        let mut steps = Vec::with_capacity(26);
+        for [k, j, i] in (0..27).map(|n| [n / 9 - 1, n / 3 % 3 - 1, n % 3 - 1]) {
+            let axes = [i, j, k].into_iter().filter(|step| *step != 0).count();
+            if axes > 0 && axes <= connectivity.axes() {
+                steps.push(i * strides[0] + j * strides[1] + k * strides[2]);
+            }
+        }
+        steps
     }
 
     fn strides(&self) -> [isize; 3] {
@@ -67,7 +89,7 @@ impl Padded {
 
     /// All places that hang together with `start` by these steps among those for which `open` holds, in the order of
     /// their visit. Each is closed when it is visited.
-    fn flood<const N: usize>(&self, open: &mut [bool], start: usize, steps: [isize; N]) -> Vec<usize> {
+    fn flood(&self, open: &mut [bool], start: usize, steps: &[isize]) -> Vec<usize> {
         let mut reached = vec![start];
         open[start] = false;
         let mut next = 0;
@@ -85,7 +107,7 @@ impl Padded {
 }
 
 /// The smallest box that holds every `true`: first and last index along each axis; none if there is no `true`.
-pub fn bounding_box(mask: &Array3<bool>) -> Option<([usize; 3], [usize; 3])> {
+pub fn bounding_box(mask: &ArrayRef3<bool>) -> Option<([usize; 3], [usize; 3])> {
     let (ni, nj, nk) = mask.dim();
     let mut low = [ni, nj, nk];
     let mut high = [0; 3];
@@ -104,13 +126,13 @@ pub fn bounding_box(mask: &Array3<bool>) -> Option<([usize; 3], [usize; 3])> {
 }
 
 /// The mask and the holes that it encloses: what a flood from outside through voxel faces cannot reach.
-pub fn with_holes_filled(mask: &Array3<bool>) -> Array3<bool> {
+pub fn with_holes_filled(mask: &ArrayRef3<bool>) -> Array3<bool> {
     let mut filled = in_memory_order(mask.dim(), false);
     let Some(mut padded) = Padded::of(mask) else {
         return filled;
     };
     let mut outside: Vec<bool> = padded.cells.iter().map(|inside| !inside).collect();
-    padded.flood(&mut outside, 0, padded.to_faces());
+    padded.flood(&mut outside, 0, &padded.steps(Connectivity::Faces));
     // What is still open was not reached.
     for (cell, hole) in padded.cells.iter_mut().zip(outside) {
         *cell |= hole;
@@ -120,16 +142,17 @@ pub fn with_holes_filled(mask: &Array3<bool>) -> Array3<bool> {
 }
 
 /// The largest part of the mask that hangs together through voxel faces; of equals, the first in memory.
-pub fn largest_component(mask: &Array3<bool>) -> Array3<bool> {
+pub fn largest_component(mask: &ArrayRef3<bool>) -> Array3<bool> {
     let mut kept = in_memory_order(mask.dim(), false);
     let Some(mut padded) = Padded::of(mask) else {
         return kept;
     };
     let mut left = padded.cells.clone();
+    let steps = padded.steps(Connectivity::Faces);
     let mut largest = Vec::new();
     for start in 0..left.len() {
         if left[start] {
-            let component = padded.flood(&mut left, start, padded.to_faces());
+            let component = padded.flood(&mut left, start, &steps);
             if component.len() > largest.len() {
                 largest = component;
             }
@@ -144,45 +167,70 @@ pub fn largest_component(mask: &Array3<bool>) -> Array3<bool> {
 }
 
 /// How many parts of the mask do not hang together through voxel faces, of those with at least `smallest` voxels.
-pub fn component_count(mask: &Array3<bool>, smallest: usize) -> usize {
+pub fn component_count(mask: &ArrayRef3<bool>, smallest: usize) -> usize {
     let Some(padded) = Padded::of(mask) else {
         return 0;
     };
     let mut left = padded.cells.clone();
+    let steps = padded.steps(Connectivity::Faces);
     let mut count = 0;
     for start in 0..left.len() {
         if left[start] {
-            count += usize::from(padded.flood(&mut left, start, padded.to_faces()).len() >= smallest);
+            count += usize::from(padded.flood(&mut left, start, &steps).len() >= smallest);
         }
     }
     count
 }
 
-/// The parts of the mask that hang together through voxel faces, edges or corners (26 neighbours): the voxels of each, the
-/// parts in the order of their first voxels in memory.
-pub fn components(mask: &Array3<bool>) -> Vec<Vec<[usize; 3]>> {
+/// The parts of the mask that hang together through voxel faces, edges or corners (26 neighbours): those of
+/// [`components_of`].
+pub fn components(mask: &ArrayRef3<bool>) -> Vec<Vec<[usize; 3]>> {
+    components_of(mask, Connectivity::Corners)
+}
+
+/// The parts of the mask that hang together: the voxels of each, the parts in the order of their first voxels in memory
+/// (i fastest).
+pub fn components_of(mask: &ArrayRef3<bool>, connectivity: Connectivity) -> Vec<Vec<[usize; 3]>> {
     let Some(padded) = Padded::of(mask) else {
         return Vec::new();
     };
+    let steps = padded.steps(connectivity);
     let mut left = padded.cells.clone();
     let mut components = Vec::new();
     for start in 0..left.len() {
         if left[start] {
-            let component = padded.flood(&mut left, start, padded.to_corners());
+            let component = padded.flood(&mut left, start, &steps);
             components.push(component.into_iter().map(|at| padded.index_of(at)).collect());
         }
     }
     components
 }
 
-/// Twice the common voxels over the sum of both masks' (Dice 1945); 1 for two empty masks.
-pub fn dice(a: &Array3<bool>, b: &Array3<bool>) -> f64 {
-    let count = |mask: &Array3<bool>| mask.iter().filter(|inside| **inside).count();
-    let common = a.iter().zip(b).filter(|(a, b)| **a && **b).count();
-    match count(a) + count(b) {
-        0 => 1.0,
-        sum => 2.0 * common as f64 / sum as f64,
+/// The voxels of the mask with a neighbour that is not in it, in the order of memory (i fastest); what lies outside the
+/// grid is not in it. Erosion removes these (SciPy's `binary_erosion` with `generate_binary_structure`).
+pub fn border(mask: &ArrayRef3<bool>, connectivity: Connectivity) -> Vec<[usize; 3]> {
+    let Some(padded) = Padded::of(mask) else {
+        return Vec::new();
+    };
+    let steps = padded.steps(connectivity);
+    // The layer of `false` lets every step from a voxel inside end in `cells`.
+    let is_inner = |at: usize| steps.iter().all(|&step| padded.cells[at.wrapping_add_signed(step)]);
+    let places = 0..padded.cells.len();
+    places.filter(|&at| padded.cells[at] && !is_inner(at)).map(|at| padded.index_of(at)).collect()
+}
+
+/// Twice the common voxels over the sum of both masks' (Dice 1945); 1 for two empty masks, 0 for masks of two sizes, which
+/// have no voxel in common.
+pub fn dice(a: &ArrayRef3<bool>, b: &ArrayRef3<bool>) -> f64 {
+    if a.dim() != b.dim() {
+        return 0.0;
     }
+    let (mut common, mut sum) = (0_usize, 0_usize);
+    Zip::from(a).and(b).for_each(|&a, &b| {
+        common += usize::from(a && b);
+        sum += usize::from(a) + usize::from(b);
+    });
+    if sum == 0 { 1.0 } else { 2.0 * common as f64 / sum as f64 }
 }
 
 #[cfg(test)]
@@ -222,6 +270,59 @@ mod tests {
             pair[[n % 3, n / 3 % 3, n / 9]] = true;
             assert_eq!(components(&pair).len(), 1, "{n}");
         }
+    }
+
+    #[test]
+    fn neighbours_share_a_face_an_edge_or_a_corner() {
+        // Each of the 26 neighbours alone with the middle: along how many axes it differs decides.
+        for n in (0..27).filter(|n| *n != 13) {
+            let neighbour = [n % 3, n / 3 % 3, n / 9];
+            let axes = neighbour.iter().filter(|at| **at != 1).count();
+            let mut pair = in_memory_order((3, 3, 3), false);
+            pair[[1, 1, 1]] = true;
+            pair[neighbour] = true;
+            for connectivity in [Connectivity::Faces, Connectivity::Edges, Connectivity::Corners] {
+                let expected = if axes <= connectivity.axes() { 1 } else { 2 };
+                assert_eq!(
+                    components_of(&pair, connectivity).len(),
+                    expected,
+                    "{neighbour:?} {connectivity:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn borders_are_what_erosion_removes() {
+        let mut mask = in_memory_order((7, 6, 5), false);
+        mask.slice_mut(s![1..6, 1..6, 0..5]).fill(true);
+        // A corner is missing: an inner voxel that only Corners let see it becomes border.
+        mask[[1, 1, 1]] = false;
+        let inner = |connectivity| {
+            let mut left = mask.clone();
+            border(&mask, connectivity).into_iter().for_each(|at| left[at] = false);
+            left
+        };
+        let mut expected = in_memory_order((7, 6, 5), false);
+        expected.slice_mut(s![2..5, 2..5, 1..4]).fill(true);
+        assert_eq!(inner(Connectivity::Faces), expected);
+        // Across the edge to it lie (2, 2, 1) only.
+        expected[[2, 2, 1]] = false;
+        assert_eq!(inner(Connectivity::Edges), expected);
+        expected[[2, 2, 2]] = false;
+        assert_eq!(inner(Connectivity::Corners), expected);
+        assert!(border(&in_memory_order((2, 2, 2), false), Connectivity::Faces).is_empty());
+        assert_eq!(border(&in_memory_order((1, 1, 1), true), Connectivity::Faces), [[0, 0, 0]]);
+    }
+
+    #[test]
+    fn masks_in_any_memory_order_are_the_same() {
+        let mask = Array3::from_shape_fn((5, 6, 7), |(i, j, k)| (i * 7 + j * 5 + k * 3) % 4 == 0);
+        let mut ordered = in_memory_order((5, 6, 7), false);
+        ordered.assign(&mask);
+        assert_eq!(components(&mask), components(&ordered));
+        assert_eq!(border(&mask.view(), Connectivity::Faces), border(&ordered, Connectivity::Faces));
+        assert!((dice(&mask, &ordered) - 1.0).abs() < 1e-12);
     }
 
     #[test]

@@ -1,17 +1,16 @@
 //! PSNR, SSIM and MAE as the paper takes them: on each axial slice, averaged; over the whole slice and inside the brain.
 //!
-//! The one definition, used by training, validation and evaluation. Images are 0..1, so the data range is always 1.
+//! The one definition, used by training, validation and evaluation. Images are 0..1, so the data range is 1 where none is named.
 
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, s};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
 
 use crate::prepare::normalize;
 use crate::{Error, Result, Volume};
 
-/// Width of SSIM's uniform window, as scikit-image's `structural_similarity` has it by default.
-const WINDOW: usize = 7;
-/// SSIM's constants (Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity").
-const C1: f64 = 0.01 * 0.01;
-const C2: f64 = 0.03 * 0.03;
+pub mod ssim;
+
+use ssim::Window;
+
 /// A mean squared error that is called none, so that PSNR stays finite (120 dB).
 const LEAST_SQUARED_ERROR: f64 = 1e-12;
 /// Slices with a smaller share of brain are left out of averages.
@@ -72,51 +71,7 @@ pub fn psnr(mean_squared_error: f64) -> f64 {
 /// # Errors
 /// [`Error::InvalidArgument`] if the images differ in size or are smaller than the window.
 pub fn ssim_map(reference: ArrayView2<'_, f32>, image: ArrayView2<'_, f32>) -> Result<Array2<f64>> {
-    let (rows, columns) = reference.dim();
-    if reference.dim() != image.dim() || rows < WINDOW || columns < WINDOW {
-        return Err(Error::InvalidArgument(format!(
-            "SSIM of {:?} and {:?} voxels: both must be of one size, at least {WINDOW} x {WINDOW}",
-            reference.dim(),
-            image.dim()
-        )));
-    }
-    let x = reference.mapv(f64::from);
-    let y = image.mapv(f64::from);
-    let (mean_x, mean_y) = (window_mean(&x), window_mean(&y));
-    let (mean_xx, mean_yy, mean_xy) =
-        (window_mean(&(&x * &x)), window_mean(&(&y * &y)), window_mean(&(&x * &y)));
-    let samples = (WINDOW * WINDOW) as f64;
-    let unbiased = samples / (samples - 1.0);
-    let map = Array2::from_shape_fn((rows, columns), |at| {
-        let (mx, my) = (mean_x[at], mean_y[at]);
-        let variances = unbiased * (mean_xx[at] - mx * mx + mean_yy[at] - my * my);
-        let covariance = unbiased * (mean_xy[at] - mx * my);
-        (2.0 * mx * my + C1) * (2.0 * covariance + C2) / ((mx * mx + my * my + C1) * (variances + C2))
-    });
-    Ok(map)
-}
-
-/// Mean over the window around each voxel, the image mirrored at its edges.
-fn window_mean(image: &Array2<f64>) -> Array2<f64> {
-    let along = |image: &Array2<f64>, axis: Axis| {
-        let mut means = Array2::zeros(image.dim());
-        for (line, mut out) in image.lanes(axis).into_iter().zip(means.lanes_mut(axis)) {
-            let length = line.len() as isize;
-            let radius = (WINDOW / 2) as isize;
-            for at in 0..length {
-                let sum: f64 = (at - radius..=at + radius).map(|n| line[mirrored(n, length)]).sum();
-                out[at as usize] = sum / WINDOW as f64;
-            }
-        }
-        means
-    };
-    along(&along(image, Axis(0)), Axis(1))
-}
-
-/// The index that `n` falls on when the line is mirrored at its ends, each end voxel repeated (d c b a | a b c d | d c b a).
-fn mirrored(n: isize, length: isize) -> usize {
-    let folded = if n < 0 { -1 - n } else { n };
-    (if folded >= length { 2 * length - 1 - folded } else { folded }) as usize
+    ssim::map(reference, image, Window::Uniform, 1.0)
 }
 
 /// Similarity over the whole of two images; SSIM is the mean of its map without a margin of half a window.
@@ -124,42 +79,98 @@ fn mirrored(n: isize, length: isize) -> usize {
 /// # Errors
 /// Those of [`ssim_map`].
 pub fn whole_slice(reference: ArrayView2<'_, f32>, image: ArrayView2<'_, f32>) -> Result<Similarity> {
-    let map = ssim_map(reference, image)?;
+    whole_slice_with_map(reference, image, &ssim_map(reference, image)?)
+}
+
+fn whole_slice_with_map(
+    reference: ArrayView2<'_, f32>,
+    image: ArrayView2<'_, f32>,
+    map: &Array2<f64>,
+) -> Result<Similarity> {
     let everywhere = Array2::from_elem(reference.dim(), true);
-    let errors = errors_inside(reference, image, everywhere.view());
-    Ok(Similarity { ssim: mean_without_margin(&map), ..errors })
+    let errors = Errors::inside(reference, image, everywhere.view())?;
+    let ssim = ssim::mean(map, Window::Uniform).ok_or_else(nothing_to_compare)?;
+    Ok(Similarity { psnr: psnr(errors.mean_squared), ssim, mae: errors.mean_absolute })
 }
 
-fn mean_without_margin(map: &Array2<f64>) -> f64 {
-    let margin = (WINDOW / 2) as isize;
-    map.slice(s![margin..-margin, margin..-margin]).mean().unwrap_or(f64::NAN)
-}
-
-/// PSNR and MAE over the voxels where `inside` holds; SSIM is left 0.
-fn errors_inside(
+fn slice_inside_with_map(
     reference: ArrayView2<'_, f32>,
     image: ArrayView2<'_, f32>,
     inside: ArrayView2<'_, bool>,
-) -> Similarity {
-    let (mut squares, mut absolute, mut count) = (0.0, 0.0, 0_usize);
-    ndarray::Zip::from(reference).and(image).and(inside).for_each(|&reference, &image, &inside| {
-        if inside {
-            let difference = f64::from(reference) - f64::from(image);
-            squares += difference * difference;
-            absolute += difference.abs();
+    map: &Array2<f64>,
+) -> Result<Similarity> {
+    let errors = Errors::inside(reference, image, inside)?;
+    let ssim = mean_inside(map.view(), inside)?;
+    Ok(Similarity { psnr: psnr(errors.mean_squared), ssim, mae: errors.mean_absolute })
+}
+
+/// How far two images are apart in one region, averaged over its voxels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Errors {
+    /// Mean squared error.
+    pub mean_squared: f64,
+    /// Mean absolute error.
+    pub mean_absolute: f64,
+}
+
+impl Errors {
+    /// Over the voxels where `inside` holds.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the images and the mask differ in size, or no voxel is inside.
+    pub fn inside(
+        reference: ArrayView2<'_, f32>,
+        image: ArrayView2<'_, f32>,
+        inside: ArrayView2<'_, bool>,
+    ) -> Result<Self> {
+        if reference.dim() != image.dim() || reference.dim() != inside.dim() {
+            return Err(Error::InvalidArgument(format!(
+                "images of {:?} and {:?} voxels and a mask of {:?} cannot be compared",
+                reference.dim(),
+                image.dim(),
+                inside.dim()
+            )));
+        }
+        let (mut squares, mut absolute, mut count) = (0.0, 0.0, 0_usize);
+        Zip::from(reference).and(image).and(inside).for_each(|&reference, &image, &inside| {
+            if inside {
+                let difference = f64::from(reference) - f64::from(image);
+                squares += difference * difference;
+                absolute += difference.abs();
+                count += 1;
+            }
+        });
+        if count == 0 {
+            return Err(nothing_to_compare());
+        }
+        Ok(Self { mean_squared: squares / count as f64, mean_absolute: absolute / count as f64 })
+    }
+}
+
+/// The mean of a map over the voxels where `inside` holds.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] if the two differ in size, or no voxel is inside.
+pub fn mean_inside(map: ArrayView2<'_, f64>, inside: ArrayView2<'_, bool>) -> Result<f64> {
+    if map.dim() != inside.dim() {
+        return Err(Error::InvalidArgument(format!(
+            "a map of {:?} voxels and a mask of {:?}",
+            map.dim(),
+            inside.dim()
+        )));
+    }
+    let (mut sum, mut count) = (0.0, 0_usize);
+    Zip::from(map).and(inside).for_each(|value, inside| {
+        if *inside {
+            sum += value;
             count += 1;
         }
     });
-    Similarity { psnr: psnr(squares / count as f64), ssim: 0.0, mae: absolute / count as f64 }
+    if count == 0 { Err(nothing_to_compare()) } else { Ok(sum / count as f64) }
 }
 
-fn mean_inside(map: &Array2<f64>, inside: ArrayView2<'_, bool>) -> f64 {
-    let (mut sum, mut count) = (0.0, 0_usize);
-    for (value, _) in map.iter().zip(inside).filter(|(_, inside)| **inside) {
-        sum += value;
-        count += 1;
-    }
-    sum / count as f64
+fn nothing_to_compare() -> Error {
+    Error::InvalidArgument("a region without a voxel to compare".into())
 }
 
 /// A real and a synthetic volume as they are compared, in this order: 0..1, and 0 outside the brain.
@@ -202,15 +213,12 @@ pub fn score(reference: &Volume, synthetic: &Volume, brain: &Array3<bool>, fit: 
     let slices = real.axis_iter(axial).zip(synthetic.axis_iter(axial)).zip(brain.axis_iter(axial));
     for ((real, synthetic), brain) in slices {
         let inside = brain.iter().filter(|inside| **inside).count();
-        if (inside as f64) < LEAST_BRAIN_SHARE * brain.len() as f64 || inside == 0 {
+        if !holds_brain(inside, brain.len()) {
             continue;
         }
         let map = ssim_map(real, synthetic)?;
-        let everywhere = Array2::from_elem(brain.dim(), true);
-        let whole = errors_inside(real, synthetic, everywhere.view());
-        add(&mut total.whole, Similarity { ssim: mean_without_margin(&map), ..whole });
-        let in_brain = errors_inside(real, synthetic, brain);
-        add(&mut total.brain, Similarity { ssim: mean_inside(&map, brain), ..in_brain });
+        add(&mut total.whole, whole_slice_with_map(real, synthetic, &map)?);
+        add(&mut total.brain, slice_inside_with_map(real, synthetic, brain, &map)?);
         total.slices += 1;
     }
     if total.slices == 0 {
@@ -222,6 +230,11 @@ pub fn score(reference: &Volume, synthetic: &Volume, brain: &Array3<bool>, fit: 
         }
     }
     Ok(total)
+}
+
+/// Whether a slice of `voxels` with this many of them in the brain counts.
+pub fn holds_brain(in_brain: usize, voxels: usize) -> bool {
+    in_brain > 0 && in_brain as f64 >= LEAST_BRAIN_SHARE * voxels as f64
 }
 
 fn add(total: &mut Similarity, slice: Similarity) {
@@ -317,11 +330,50 @@ mod tests {
     #[test]
     fn the_brain_alone_agrees_with_scikit_image() {
         let (reference, image, brain) = formula_images();
-        let errors = errors_inside(reference.view(), image.view(), brain.view());
-        assert_near(errors.psnr, 29.306_571_840_822_98);
-        assert_near(errors.mae, 0.028_059_297_035_566_227);
         let map = ssim_map(reference.view(), image.view()).unwrap();
-        assert_near(mean_inside(&map, brain.view()), 0.985_915_766_887_675_6);
+        let inside = slice_inside_with_map(reference.view(), image.view(), brain.view(), &map).unwrap();
+        assert_near(inside.psnr, 29.306_571_840_822_98);
+        assert_near(inside.mae, 0.028_059_297_035_566_227);
+        assert_near(inside.ssim, 0.985_915_766_887_675_6);
+    }
+
+    #[test]
+    fn the_gaussian_window_agrees_with_scikit_image() {
+        let (reference, image, _) = formula_images();
+        let map = ssim::map(reference.view(), image.view(), Window::Gaussian, 1.0).unwrap();
+        assert_near(ssim::mean(&map, Window::Gaussian).unwrap(), 0.982_679_387_030_062_2);
+    }
+
+    #[test]
+    fn ssim_knows_the_data_range() {
+        // As many times the values, as many times the range: the same similarity.
+        let (reference, image, _) = formula_images();
+        let scaled = |image: &Array2<f32>| image.mapv(|value| 255.0 * value);
+        for window in [Window::Uniform, Window::Gaussian] {
+            let map = ssim::map(reference.view(), image.view(), window, 1.0).unwrap();
+            let of_bytes =
+                ssim::map(scaled(&reference).view(), scaled(&image).view(), window, 255.0).unwrap();
+            assert!(map.iter().zip(&of_bytes).all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+        for range in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(ssim::map(reference.view(), image.view(), Window::Uniform, range).is_err());
+        }
+    }
+
+    #[test]
+    fn images_too_small_or_unlike_are_refused() {
+        let small = Array2::<f32>::zeros((7, 7));
+        let map = ssim_map(small.view(), small.view()).unwrap();
+        assert_eq!(ssim::mean(&map, Window::Uniform), Some(1.0));
+        assert_eq!(ssim::mean(&map, Window::Gaussian), None);
+        assert!(ssim::map(small.view(), small.view(), Window::Gaussian, 1.0).is_err());
+        let other = Array2::<f32>::zeros((7, 8));
+        let nowhere = Array2::from_elem((7, 7), false);
+        assert!(ssim_map(small.view(), other.view()).is_err());
+        assert!(Errors::inside(small.view(), other.view(), nowhere.view()).is_err());
+        assert!(Errors::inside(small.view(), small.view(), nowhere.view()).is_err());
+        assert!(mean_inside(map.view(), nowhere.view()).is_err());
+        assert!(mean_inside(map.slice(ndarray::s![..3, ..]), nowhere.view()).is_err());
     }
 
     fn volume_of(value: impl Fn(usize, usize, usize) -> f32) -> Volume {
@@ -346,7 +398,7 @@ mod tests {
     fn slices_with_little_brain_do_not_count() {
         let real = volume_of(|i, j, k| (1 + i + j + k) as f32);
         let mut brain = Array3::from_elem((20, 24, 10), false);
-        brain.slice_mut(s![.., .., 3..6]).fill(true);
+        brain.slice_mut(ndarray::s![.., .., 3..6]).fill(true);
         brain[[5, 5, 8]] = true;
         assert_eq!(score(&real, &real, &brain, false).unwrap().slices, 3);
         brain.fill(false);

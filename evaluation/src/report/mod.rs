@@ -1,0 +1,1 @@
+//! What was measured, as JSON, CSV and one self-contained HTML page.

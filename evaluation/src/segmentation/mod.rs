@@ -1,0 +1,1 @@
+//! Built-in reference segmentations: three tissue classes, and white-matter lesions.

@@ -1,0 +1,1 @@
+//! Statistics for repeated measures, and the choice between tests.
