@@ -1,6 +1,6 @@
 //! Measures synthetic brain MRI against real: fidelity, sharpness, lesions, volumes, texture and statistics, with reports.
 //!
-//! Measures are functions of arrays; `pair` and `study` apply them to files.
+//! Measures are functions of arrays; files and commands are the business of who calls them.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -12,11 +12,8 @@ pub mod fidelity;
 mod golden;
 pub mod lesions;
 pub mod measured;
-pub mod pair;
 pub mod report;
-pub mod segmentation;
 pub mod statistics;
-pub mod study;
 pub mod texture;
 pub mod volumes;
 

@@ -1,1 +1,0 @@
-//! One real image and one synthetic one, with what masks and label maps there are: everything measured.

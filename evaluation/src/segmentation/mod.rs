@@ -1,1 +1,0 @@
-//! Built-in reference segmentations: three tissue classes, and white-matter lesions.

@@ -1,1 +1,0 @@
-//! Many subjects and methods: a list or a BIDS dataset, evaluated side by side and compared.
