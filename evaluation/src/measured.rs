@@ -2,22 +2,23 @@
 
 use serde::Serialize;
 
-/// A value, or why it is not defined. As JSON, the value itself or `{"undefined": "..."}`.
+/// A value, or why it is not defined: a phrase for a reader, or what can be written as one. As JSON, the value itself or
+/// `{"undefined": "..."}`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Measured<T> {
+pub enum Measured<T, Reason = &'static str> {
     /// The value.
     Value(T),
     /// There is none.
     Undefined {
-        /// Why, as a phrase for a reader.
-        undefined: &'static str,
+        /// Why.
+        undefined: Reason,
     },
 }
 
-impl<T> Measured<T> {
+impl<T, Reason> Measured<T, Reason> {
     /// None, for this reason.
-    pub const fn undefined(reason: &'static str) -> Self {
+    pub fn undefined(reason: Reason) -> Self {
         Self::Undefined { undefined: reason }
     }
 
@@ -30,7 +31,7 @@ impl<T> Measured<T> {
     }
 
     /// Why there is no value, if there is none.
-    pub fn reason(&self) -> Option<&'static str> {
+    pub fn reason(&self) -> Option<&Reason> {
         match self {
             Self::Value(_) => None,
             Self::Undefined { undefined } => Some(undefined),
@@ -38,10 +39,19 @@ impl<T> Measured<T> {
     }
 
     /// The same with the value changed.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Measured<U> {
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Measured<U, Reason> {
         match self {
             Self::Value(value) => Measured::Value(change(value)),
             Self::Undefined { undefined } => Measured::Undefined { undefined },
+        }
+    }
+}
+
+impl<T, Reason> From<Result<T, Reason>> for Measured<T, Reason> {
+    fn from(result: Result<T, Reason>) -> Self {
+        match result {
+            Ok(value) => Self::Value(value),
+            Err(undefined) => Self::Undefined { undefined },
         }
     }
 }
@@ -63,7 +73,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&quotient(2.0)).unwrap(), "0.5");
         assert_eq!(serde_json::to_string(&quotient(0.0)).unwrap(), r#"{"undefined":"nothing there"}"#);
         assert_eq!(quotient(2.0).value(), Some(&0.5));
-        assert_eq!(quotient(0.0).reason(), Some("nothing there"));
+        assert_eq!(quotient(0.0).reason(), Some(&"nothing there"));
         assert_eq!(quotient(0.0).map(|value| value + 1.0).value(), None);
     }
 }

@@ -182,15 +182,9 @@ pub fn component_count(mask: &ArrayRef3<bool>, smallest: usize) -> usize {
     count
 }
 
-/// The parts of the mask that hang together through voxel faces, edges or corners (26 neighbours): those of
-/// [`components_of`].
-pub fn components(mask: &ArrayRef3<bool>) -> Vec<Vec<[usize; 3]>> {
-    components_of(mask, Connectivity::Corners)
-}
-
 /// The parts of the mask that hang together: the voxels of each, the parts in the order of their first voxels in memory
 /// (i fastest).
-pub fn components_of(mask: &ArrayRef3<bool>, connectivity: Connectivity) -> Vec<Vec<[usize; 3]>> {
+pub fn components(mask: &ArrayRef3<bool>, connectivity: Connectivity) -> Vec<Vec<[usize; 3]>> {
     let Some(padded) = Padded::of(mask) else {
         return Vec::new();
     };
@@ -252,13 +246,13 @@ mod tests {
     #[test]
     fn components_hang_together_through_corners() {
         let mut mask = in_memory_order((6, 5, 7), false);
-        assert!(components(&mask).is_empty());
+        assert!(components(&mask, Connectivity::Corners).is_empty());
         let (bent, lone) = ([[0, 0, 0], [1, 1, 1], [0, 2, 1], [0, 2, 2]], [5, 4, 6]);
         bent.iter().for_each(|&index| mask[index] = true);
         mask[lone] = true;
         // As far from the others as one voxel can be without touching them.
         mask[[3, 1, 1]] = true;
-        let mut found = components(&mask);
+        let mut found = components(&mask, Connectivity::Corners);
         found[0].sort_unstable();
         let mut expected = bent.to_vec();
         expected.sort_unstable();
@@ -268,7 +262,7 @@ mod tests {
             let mut pair = in_memory_order((3, 3, 3), false);
             pair[[1, 1, 1]] = true;
             pair[[n % 3, n / 3 % 3, n / 9]] = true;
-            assert_eq!(components(&pair).len(), 1, "{n}");
+            assert_eq!(components(&pair, Connectivity::Corners).len(), 1, "{n}");
         }
     }
 
@@ -283,11 +277,7 @@ mod tests {
             pair[neighbour] = true;
             for connectivity in [Connectivity::Faces, Connectivity::Edges, Connectivity::Corners] {
                 let expected = if axes <= connectivity.axes() { 1 } else { 2 };
-                assert_eq!(
-                    components_of(&pair, connectivity).len(),
-                    expected,
-                    "{neighbour:?} {connectivity:?}"
-                );
+                assert_eq!(components(&pair, connectivity).len(), expected, "{neighbour:?} {connectivity:?}");
             }
         }
     }
@@ -320,7 +310,7 @@ mod tests {
         let mask = Array3::from_shape_fn((5, 6, 7), |(i, j, k)| (i * 7 + j * 5 + k * 3) % 4 == 0);
         let mut ordered = in_memory_order((5, 6, 7), false);
         ordered.assign(&mask);
-        assert_eq!(components(&mask), components(&ordered));
+        assert_eq!(components(&mask, Connectivity::Corners), components(&ordered, Connectivity::Corners));
         assert_eq!(border(&mask.view(), Connectivity::Faces), border(&ordered, Connectivity::Faces));
         assert!((dice(&mask, &ordered) - 1.0).abs() < 1e-12);
     }

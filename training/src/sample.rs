@@ -2,14 +2,14 @@
 
 mod appearance;
 mod geometry;
+mod patients;
+mod study;
 mod transplant;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use mrisynth::Contrast;
-use mrisynth::prepare::normalize::{TOP_PERCENTILE, percentile};
-use ndarray::{Array3, ShapeBuilder};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -20,10 +20,10 @@ use crate::data::store::{Origin, Subject};
 use crate::error::Error;
 use appearance::Appearance;
 use geometry::Geometry;
+use patients::{Patients, check_weights};
+pub use study::{Study, check_fits};
 use transplant::Transplant;
 
-/// A slice is drawn from when at least this part of it is brain.
-const MINIMUM_BRAIN: f64 = 0.02;
 /// The factor from stored integers to intensities 0..1.
 const UNIT: f32 = 1.0 / 65535.0;
 /// Sets the draws of an unpaired target apart from those of its source.
@@ -112,56 +112,6 @@ pub struct Batch {
     pub target: Vec<f32>,
 }
 
-/// A subject in the form that draws need: slices contiguous, brain slices known.
-pub struct Study {
-    /// Names the study.
-    pub id: String,
-    t1w: Array3<u16>,
-    t2w: Array3<u16>,
-    /// The 99.5th percentiles of the brain in T1w and T2w, which a synthetic image is to call 1. A scan that was prepared by itself
-    /// was scaled within its own, wider brain, where skull and vessels can be brighter.
-    tops: [f32; 2],
-    /// Slices with enough brain, from inferior to superior.
-    pub slices: Vec<usize>,
-}
-
-impl Study {
-    /// Takes a subject over.
-    pub fn new(subject: Subject) -> Self {
-        let slices = brain_slices(&subject);
-        let tops = [top(&subject.t1w), top(&subject.t2w)];
-        Self { id: subject.id, tops, t1w: slice_major(subject.t1w), t2w: slice_major(subject.t2w), slices }
-    }
-
-    /// Voxels along i, j, k.
-    pub fn dims(&self) -> [usize; 3] {
-        self.t1w.dim().into()
-    }
-
-    /// One contrast, i fastest.
-    pub fn image(&self, contrast: Contrast) -> &Array3<u16> {
-        match contrast {
-            Contrast::T1w => &self.t1w,
-            Contrast::T2w => &self.t2w,
-        }
-    }
-
-    /// What the intensities of a contrast are divided by where it is to be synthesized.
-    fn top(&self, contrast: Contrast) -> f32 {
-        match contrast {
-            Contrast::T1w => self.tops[0],
-            Contrast::T2w => self.tops[1],
-        }
-    }
-
-    /// Slice `k` and its neighbours of a contrast, `[slices_in, edge, edge]`, centred in the window; nothing is varied.
-    pub fn whole_slices(&self, contrast: Contrast, k: usize, slices_in: usize, edge: usize) -> Vec<f32> {
-        let mut pixels = vec![0.0; slices_in * edge * edge];
-        Geometry::whole(self.dims(), edge, k).extract(self.image(contrast), slices_in, edge, &mut pixels);
-        pixels
-    }
-}
-
 /// Draws batches.
 pub struct Sampler {
     config: SampleConfig,
@@ -172,35 +122,6 @@ pub struct Sampler {
     slices: Vec<(usize, usize)>,
     /// The last orders that were drawn, for they are asked for again at once.
     orders: Mutex<Vec<Order>>,
-}
-
-/// People to draw from.
-#[derive(Default)]
-struct Patients {
-    /// The studies of each.
-    studies: Vec<Vec<usize>>,
-    /// The sum of the weights of each and those before.
-    shares: Vec<f64>,
-}
-
-impl Patients {
-    fn new(groups: BTreeMap<String, Vec<usize>>, weights: &BTreeMap<String, f64>) -> Self {
-        let mut patients = Self::default();
-        for (patient, studies) in groups {
-            let before = patients.shares.last().copied().unwrap_or(0.0);
-            patients.shares.push(before + weights.get(&patient).copied().unwrap_or(1.0));
-            patients.studies.push(studies);
-        }
-        patients
-    }
-
-    /// The studies of a patient drawn by weight.
-    fn draw(&self, random: &mut Pcg64) -> &[usize] {
-        let total = self.shares.last().copied().unwrap_or(0.0);
-        let drawn = random.random::<f64>() * total;
-        let number = self.shares.partition_point(|&share| share <= drawn);
-        self.studies.get(number).or(self.studies.last()).map_or(&[], Vec::as_slice)
-    }
 }
 
 /// The order in which a pass goes through all slices.
@@ -410,69 +331,6 @@ impl Sampler {
     }
 }
 
-/// Refuses weights of patients who are not there, and kinds of patients who weigh nothing together.
-fn check_weights(
-    weights: &BTreeMap<String, f64>,
-    groups: &[BTreeMap<String, Vec<usize>>; 2],
-) -> Result<(), Error> {
-    if let Some(patient) =
-        weights.keys().find(|patient| groups.iter().all(|group| !group.contains_key(*patient)))
-    {
-        return Err(Error::Data(format!(
-            "patient_weights names {patient}, who is not among those to train on"
-        )));
-    }
-    for group in groups.iter().filter(|group| !group.is_empty()) {
-        if group.keys().all(|patient| weights.get(patient) == Some(&0.0)) {
-            let names: Vec<_> = group.keys().cloned().collect();
-            return Err(Error::Data(format!("patient_weights gives 0 to all of {}", names.join(", "))));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses a study whose slices are larger than the window.
-///
-/// # Errors
-/// [`Error::Data`] naming the study.
-pub fn check_fits(study: &Study, edge: usize) -> Result<(), Error> {
-    let [ni, nj, _] = study.dims();
-    if ni.max(nj) <= edge {
-        return Ok(());
-    }
-    Err(Error::Data(format!(
-        "{}: its slices have {ni} x {nj} voxels and do not fit into the window of {edge} x {edge}",
-        study.id
-    )))
-}
-
-/// The same volume with i fastest in memory, so that an axial slice is contiguous.
-fn slice_major(volume: Array3<u16>) -> Array3<u16> {
-    if volume.t().is_standard_layout() {
-        return volume;
-    }
-    let mut copy = Array3::zeros(volume.raw_dim().f());
-    copy.assign(&volume);
-    copy
-}
-
-/// The 99.5th percentile of what is not background, 0..=1; 1 where there is nothing else.
-fn top(volume: &Array3<u16>) -> f32 {
-    let mut brain: Vec<f32> =
-        volume.iter().filter(|&&value| value > 0).map(|&value| f32::from(value) * UNIT).collect();
-    percentile(&mut brain, TOP_PERCENTILE).unwrap_or(1.0)
-}
-
-fn brain_slices(subject: &Subject) -> Vec<usize> {
-    let (ni, nj, nk) = subject.t1w.dim();
-    let mut counts = vec![0usize; nk];
-    for ((_, _, k), &t1w) in subject.t1w.indexed_iter() {
-        counts[k] += usize::from(t1w > 0);
-    }
-    let enough = (MINIMUM_BRAIN * (ni * nj) as f64).max(1.0);
-    (0..nk).filter(|&k| counts[k] as f64 >= enough).collect()
-}
-
 /// A brain pixel of a slice, or the middle of the slice where chance finds none.
 fn draw_centre(place: Place<'_>, random: &mut Pcg64) -> [f32; 2] {
     let image = place.study.image(Contrast::T1w);
@@ -496,6 +354,8 @@ fn mix(value: u64) -> u64 {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use ndarray::Array3;
+
     use super::*;
 
     /// A ball of brain whose T2w is one minus its T1w, with an intensity that depends on all three axes.
@@ -728,7 +588,7 @@ pub(crate) mod tests {
         let pixels = study.whole_slices(Contrast::T1w, 20, 1, 49);
         for j in 0..40 {
             for i in 0..40 {
-                let expected = f32::from(study.t1w[[i, j, 20]]) * UNIT;
+                let expected = f32::from(study.image(Contrast::T1w)[[i, j, 20]]) * UNIT;
                 assert!((pixels[(j + 4) * 49 + i + 4] - expected).abs() < 1e-6);
             }
         }

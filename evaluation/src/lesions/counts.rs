@@ -66,7 +66,7 @@ mod tests {
         for one_or_none in [&[][..], &[5]] {
             assert_eq!(
                 variance_ratio(one_or_none, one_or_none).unwrap().reason(),
-                Some("fewer than two subjects")
+                Some(&"fewer than two subjects")
             );
         }
         assert!(variance_ratio(&[1, 2], &[1]).is_err());

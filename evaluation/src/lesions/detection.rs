@@ -56,8 +56,8 @@ impl Rule {
     };
 
     /// The lesions of a mask with voxels of this volume in cubic millimetres: the voxels of each.
-    pub(super) fn lesions(&self, mask: ArrayView3<'_, bool>, voxel_mm3: f64) -> Vec<Vec<[usize; 3]>> {
-        let mut lesions = morphology::components_of(&mask, self.connectivity);
+    fn lesions(&self, mask: ArrayView3<'_, bool>, voxel_mm3: f64) -> Vec<Vec<[usize; 3]>> {
+        let mut lesions = morphology::components(&mask, self.connectivity);
         lesions.retain(|lesion| lesion.len() as f64 * voxel_mm3 > self.larger_than_mm3);
         lesions
     }
@@ -111,28 +111,63 @@ pub fn detection(
     sizes: [f64; 3],
     rule: &Rule,
 ) -> Result<Detection> {
-    check_same(("the real image's mask", reference.dim()), ("the synthetic image's mask", synthetic.dim()))?;
-    check_sizes(sizes)?;
-    rule.check()?;
-    let voxel_mm3 = sizes.iter().product();
-    let [reference, synthetic] = around_both(reference, synthetic);
-    let [first, second] = [reference, synthetic].map(|mask| rule.lesions(mask, voxel_mm3));
-    let overlaps = Overlaps::between(&first, &second, reference.dim());
-    let reference_found = overlaps.found(rule.overlap);
-    let synthetic_found = overlaps.transposed().found(rule.overlap);
-    let share = |found: usize, all: usize, reason| Measured::quotient(found as f64, all as f64, reason);
-    let sensitivity = share(reference_found, first.len(), "the real image has no lesion");
-    let precision = share(synthetic_found, second.len(), "the synthetic image has no lesion");
-    Ok(Detection {
-        rule: *rule,
-        reference: first.len(),
-        synthetic: second.len(),
-        reference_found,
-        synthetic_found,
-        sensitivity,
-        precision,
-        f1: f1(sensitivity, precision),
-    })
+    Ok(Matched::between(reference, synthetic, sizes, rule)?.detection())
+}
+
+/// The lesions of two masks by one rule, and what they share.
+pub(super) struct Matched {
+    rule: Rule,
+    /// The voxels of each lesion of the real image's mask; places in the box around both masks.
+    pub(super) reference: Vec<Vec<[usize; 3]>>,
+    /// The voxels of each lesion of the synthetic image's mask.
+    pub(super) synthetic: Vec<Vec<[usize; 3]>>,
+    overlaps: Overlaps,
+}
+
+impl Matched {
+    /// The lesions of both masks; the errors are those of [`detection`].
+    pub(super) fn between(
+        reference: ArrayView3<'_, bool>,
+        synthetic: ArrayView3<'_, bool>,
+        sizes: [f64; 3],
+        rule: &Rule,
+    ) -> Result<Self> {
+        check_same(
+            ("the real image's mask", reference.dim()),
+            ("the synthetic image's mask", synthetic.dim()),
+        )?;
+        check_sizes(sizes)?;
+        rule.check()?;
+        let voxel_mm3 = sizes.iter().product();
+        let masks = around_both(reference, synthetic);
+        let [first, second] = masks.map(|mask| rule.lesions(mask, voxel_mm3));
+        let overlaps = Overlaps::between(&first, &second, masks[0].dim());
+        Ok(Self { rule: *rule, reference: first, synthetic: second, overlaps })
+    }
+
+    /// Lesions of the real image without a voxel in one of the synthetic image's.
+    pub(super) fn failed(&self) -> usize {
+        self.reference.len() - self.overlaps.found(Overlap::Any)
+    }
+
+    pub(super) fn detection(&self) -> Detection {
+        let (reference, synthetic) = (self.reference.len(), self.synthetic.len());
+        let reference_found = self.overlaps.found(self.rule.overlap);
+        let synthetic_found = self.overlaps.transposed().found(self.rule.overlap);
+        let share = |found: usize, all: usize, reason| Measured::quotient(found as f64, all as f64, reason);
+        let sensitivity = share(reference_found, reference, "the real image has no lesion");
+        let precision = share(synthetic_found, synthetic, "the synthetic image has no lesion");
+        Detection {
+            rule: self.rule,
+            reference,
+            synthetic,
+            reference_found,
+            synthetic_found,
+            sensitivity,
+            precision,
+            f1: f1(sensitivity, precision),
+        }
+    }
 }
 
 fn f1(sensitivity: Measured<f64>, precision: Measured<f64>) -> f64 {
@@ -331,10 +366,10 @@ mod tests {
         for rule in [Rule::WMH_CHALLENGE, Rule::ANIMA] {
             let none = of(&empty, &empty, &rule);
             assert_eq!((none.f1, none.reference, none.synthetic), (1.0, 0, 0));
-            assert_eq!(none.sensitivity.reason(), Some("the real image has no lesion"));
+            assert_eq!(none.sensitivity.reason(), Some(&"the real image has no lesion"));
             let missed = of(&mask, &empty, &rule);
             assert_eq!((missed.f1, missed.sensitivity.value()), (0.0, Some(&0.0)));
-            assert_eq!(missed.precision.reason(), Some("the synthetic image has no lesion"));
+            assert_eq!(missed.precision.reason(), Some(&"the synthetic image has no lesion"));
             let invented = of(&empty, &mask, &rule);
             assert_eq!((invented.f1, invented.precision.value()), (0.0, Some(&0.0)));
         }

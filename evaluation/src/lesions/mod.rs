@@ -15,7 +15,7 @@ use crate::Result;
 use crate::extent::{check_same, check_sizes};
 use crate::measured::Measured;
 use crate::volumes::difference::Difference;
-use detection::{Detection, Overlap, Rule, detection};
+use detection::{Detection, Matched, Rule};
 use sizes::{Lesions, SizeBins, SizeDistribution};
 use surface::{SurfaceDistances, surface_distances};
 
@@ -94,21 +94,19 @@ pub fn compare(
     check_same(("the real image's mask", reference.dim()), ("the synthetic image's mask", synthetic.dim()))?;
     check_sizes(sizes)?;
     let [reference, synthetic] = around_both(reference, synthetic);
-    let detect = |rule: &Rule| detection(reference, synthetic, sizes, rule);
-    let found = detect(&settings.rule)?;
-    let any_overlap = detect(&Rule { overlap: Overlap::Any, ..settings.rule })?;
-    let [first, second] = [reference, synthetic].map(|mask| lesions(mask, sizes, &settings.rule));
+    let matched = Matched::between(reference, synthetic, sizes, &settings.rule)?;
+    let strict = Matched::between(reference, synthetic, sizes, &settings.strict_rule)?;
+    let voxel_mm3 = sizes.iter().product();
+    let first = Lesions::new(voxels(reference), &matched.reference, voxel_mm3);
+    let second = Lesions::new(voxels(synthetic), &matched.synthetic, voxel_mm3);
     let dice = morphology::dice(&reference, &synthetic);
     Ok(Comparison {
         dice,
         jaccard: dice / (2.0 - dice),
         distances: surface_distances(reference, synthetic, sizes, settings.surface)?,
-        detection: found,
-        strict_detection: detect(&settings.strict_rule)?,
-        failed: Failed {
-            failed: any_overlap.reference - any_overlap.reference_found,
-            of: any_overlap.reference,
-        },
+        detection: matched.detection(),
+        strict_detection: strict.detection(),
+        failed: Failed { failed: matched.failed(), of: first.count },
         count_agreement: counts::agreement(first.count, second.count),
         volume: Difference::between(first.volume_ml, second.volume_ml),
         size_distribution: SizeDistribution {
@@ -133,12 +131,11 @@ fn around_both<'a>(first: ArrayView3<'a, bool>, second: ArrayView3<'a, bool>) ->
     [first, second].map(|mask| mask.slice_move(s![low[0]..=high[0], low[1]..=high[1], low[2]..=high[2]]))
 }
 
-/// The lesions of one mask.
-fn lesions(mask: ArrayView3<'_, bool>, sizes: [f64; 3], rule: &Rule) -> Lesions {
-    let voxel_mm3 = sizes.iter().product();
+/// How many voxels a mask has.
+fn voxels(mask: ArrayView3<'_, bool>) -> usize {
     let mut voxels = 0;
     Zip::from(mask).for_each(|inside| voxels += usize::from(*inside));
-    Lesions::new(voxels, &rule.lesions(mask, voxel_mm3), voxel_mm3)
+    voxels
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::around_both;
 use crate::extent::{check_same, check_sizes};
 use crate::measured::Measured;
+use crate::statistics::describe::quantile_of_sorted;
 use crate::{Error, Result};
 
 /// What share of the distances HD95 is above.
@@ -89,22 +90,14 @@ impl SurfaceDistances {
             distances.sort_unstable_by(f64::total_cmp);
         }
         Self {
-            hd95: quantile(&pooled, HD95_SHARE),
-            hd95_larger_directed: quantile(&there, HD95_SHARE).max(quantile(&back, HD95_SHARE)),
-            hausdorff: quantile(&pooled, 1.0),
+            hd95: quantile_of_sorted(&pooled, HD95_SHARE),
+            hd95_larger_directed: quantile_of_sorted(&there, HD95_SHARE)
+                .max(quantile_of_sorted(&back, HD95_SHARE)),
+            hausdorff: quantile_of_sorted(&pooled, 1.0),
             average: mean(&pooled),
             average_of_directed,
         }
     }
-}
-
-/// The value below which a share of rising values lies, linear between ranks (NumPy's `percentile`).
-fn quantile(rising: &[f64], share: f64) -> f64 {
-    let last = rising.len() - 1;
-    let rank = share * last as f64;
-    let below = (rank.floor() as usize).min(last);
-    let above = (below + 1).min(last);
-    rising[below] + (rising[above] - rising[below]) * (rank - below as f64)
 }
 
 #[cfg(test)]
@@ -158,9 +151,9 @@ mod tests {
     fn empty_masks_say_so() {
         let (mask, _) = masks();
         let empty = Array3::from_elem(mask.dim(), false);
-        assert_eq!(of(&empty, &empty, SIZES).reason(), Some("both masks are empty"));
-        assert_eq!(of(&empty, &mask, SIZES).reason(), Some("the real image's mask is empty"));
-        assert_eq!(of(&mask, &empty, SIZES).reason(), Some("the synthetic image's mask is empty"));
+        assert_eq!(of(&empty, &empty, SIZES).reason(), Some(&"both masks are empty"));
+        assert_eq!(of(&empty, &mask, SIZES).reason(), Some(&"the real image's mask is empty"));
+        assert_eq!(of(&mask, &empty, SIZES).reason(), Some(&"the synthetic image's mask is empty"));
     }
 
     #[test]
@@ -232,7 +225,7 @@ mod tests {
 
     /// The same with the roles of the masks exchanged in the reason.
     fn flip_reason(measured: Measured<SurfaceDistances>) -> Measured<SurfaceDistances> {
-        match measured.reason() {
+        match measured.reason().copied() {
             Some("the real image's mask is empty") => {
                 Measured::undefined("the synthetic image's mask is empty")
             }

@@ -115,8 +115,8 @@ fn empty_masks_have_defined_results() {
     let none = of(&empty, &empty);
     assert_eq!((none.dice, none.jaccard, none.count_agreement, none.detection.f1), (1.0, 1.0, 1.0, 1.0));
     assert_eq!(none.failed, Failed { failed: 0, of: 0 });
-    assert_eq!(none.distances.reason(), Some("both masks are empty"));
-    assert_eq!(none.volume.percent.reason(), Some("the real image has none of it"));
+    assert_eq!(none.distances.reason(), Some(&"both masks are empty"));
+    assert_eq!(none.volume.percent.reason(), Some(&"the real image has none of it"));
     let missed = of(&mask, &empty);
     assert_eq!((missed.dice, missed.jaccard, missed.count_agreement), (0.0, 0.0, 0.0));
     assert_eq!(missed.failed, Failed { failed: 5, of: 5 });

@@ -1,6 +1,9 @@
 //! Slice panels: axial slices of the real and the synthetic image and the error between them, as one PNG file.
 
-use mrisynth_picture::{Anchor, Canvas, Colour, GAP, Letters, Marks, Page, SYNTHETIC_COLOUR, WHITE};
+use mrisynth_picture::{
+    Anchor, Canvas, FOOT_HEIGHT, GAP, Letters, Marks, NOT_FINITE, NOTE_COLOUR, Page, WHITE, grey, heat,
+    heat_bar, synthetic_word,
+};
 use ndarray::{ArrayView2, ArrayView3, Axis};
 
 use crate::{Error, Result};
@@ -11,15 +14,10 @@ pub const HEIGHTS: [f64; 4] = [0.30, 0.45, 0.60, 0.75];
 pub const FULL_ERROR: f32 = 0.3;
 /// Pixels along the longer side of a slice.
 const LONGER_SIDE: f64 = 256.0;
-/// The line above a slice, the one below it, and the bar that explains an error's colours.
+/// The line above a slice.
 const CAPTION: u32 = 17;
-const FOOT: u32 = 22;
-const BAR: u32 = 10;
 /// The largest panel, in pixels.
 const LARGEST: u64 = 1 << 26;
-/// The colour of a value that is no finite number.
-const NOT_FINITE: Colour = [255, 0, 255];
-const NOTE_COLOUR: Colour = [190, 190, 190];
 
 /// A PNG file made by this module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +66,7 @@ pub fn draw(title: &str, images: &Images<'_>) -> Result<Png> {
     let slices = slices(images)?;
     let [width, height] = slice_size(images);
     let across = 3 * (width + GAP) + GAP;
-    if u64::from(across) * u64::from(height + CAPTION + FOOT) * slices.len() as u64 > LARGEST {
+    if u64::from(across) * u64::from(height + CAPTION + FOOT_HEIGHT) * slices.len() as u64 > LARGEST {
         return Err(Error::Invalid(format!("a panel of slices of {width} x {height} pixels is too large")));
     }
     let mut page = Page::new(across);
@@ -120,7 +118,7 @@ fn slice_size(images: &Images<'_>) -> [u32; 2] {
 }
 
 fn strip(images: &Images<'_>, slice: usize, size: [u32; 2]) -> Canvas {
-    let mut strip = Canvas::new(3 * (size[0] + GAP) + GAP, size[1] + CAPTION + FOOT + GAP);
+    let mut strip = Canvas::new(3 * (size[0] + GAP) + GAP, size[1] + CAPTION + FOOT_HEIGHT + GAP);
     let real = images.real.index_axis(Axis(2), slice);
     let synthetic = images.synthetic.index_axis(Axis(2), slice);
     let error = (&synthetic - &real).mapv(f32::abs);
@@ -135,10 +133,13 @@ fn strip(images: &Images<'_>, slice: usize, size: [u32; 2]) -> Canvas {
         let caption: String = caption.chars().take(room).collect();
         strip.text((left as i32, 2), Anchor::TopLeft, Letters::Small, WHITE, false, &caption);
         draw_slice(&mut strip, left, size, pixels, content, images.white);
+        let foot = (left, CAPTION + size[1] + 1);
         match content {
             Content::Real => {}
-            Content::Synthetic => draw_word(&mut strip, left, size),
-            Content::Error(full) => draw_bar(&mut strip, left, size, full),
+            Content::Synthetic => synthetic_word(&mut strip, foot, size[0]),
+            Content::Error(full) => {
+                heat_bar(&mut strip, foot, size[0], &super::text::short(f64::from(full), 3));
+            }
         }
     }
     strip
@@ -158,9 +159,9 @@ fn draw_slice(
         let column = columns - 1 - x as usize * columns / width as usize;
         let row = rows - 1 - y as usize * rows / height as usize;
         let colour = match (pixels.get((column, row)), content) {
-            (Some(value), Content::Error(full)) if value.is_finite() => heat(value / full),
-            (Some(value), _) if value.is_finite() => [byte(value / white); 3],
-            _ => NOT_FINITE,
+            (Some(value), Content::Error(full)) => heat(value / full),
+            (Some(value), _) => grey(value / white),
+            (None, _) => NOT_FINITE,
         };
         strip.set((left + x) as i32, (CAPTION + y) as i32, colour);
     }
@@ -168,44 +169,10 @@ fn draw_slice(
     marks.draw(strip, (left as i32, CAPTION as i32), [width as i32, height as i32]);
 }
 
-/// 0..1 to 0..255, what lies beyond clipped.
-fn byte(value: f32) -> u8 {
-    (value.clamp(0.0, 1.0) * 255.0).round() as u8
-}
-
-/// 0..1 from black by red and yellow to white.
-fn heat(value: f32) -> Colour {
-    [0.0, 1.0, 2.0].map(|start| byte(3.0 * value - start))
-}
-
-/// The word below what no scanner has seen: not in the picture, where it would hide what lies at the back.
-fn draw_word(strip: &mut Canvas, left: u32, [width, height]: [u32; 2]) {
-    let word = "SYNTHETIC";
-    let room = width >= Letters::Large.size()[0] * word.len() as u32;
-    let letters = if room { Letters::Large } else { Letters::Small };
-    let place = ((left + width / 2) as i32, (CAPTION + height + 1) as i32);
-    strip.text(place, Anchor::TopCentre, letters, SYNTHETIC_COLOUR, true, word);
-}
-
-/// What the colours of an error mean: a bar from 0 to `full`.
-fn draw_bar(strip: &mut Canvas, left: u32, [width, height]: [u32; 2], full: f32) {
-    let text = super::text::short(f64::from(full), 3);
-    let letter = Letters::Small.size()[0];
-    let (start, end) = (2 * letter, width.saturating_sub((text.chars().count() as u32 + 1) * letter));
-    let top = CAPTION + height + 5;
-    let middle = (top + BAR / 2) as i32;
-    strip.text((left as i32, middle), Anchor::MiddleLeft, Letters::Small, NOTE_COLOUR, false, "0");
-    let right = (left + width).saturating_sub(1) as i32;
-    strip.text((right, middle), Anchor::MiddleRight, Letters::Small, NOTE_COLOUR, false, &text);
-    for x in start..end {
-        let colour = heat((x - start) as f32 / (end - start) as f32);
-        (0..BAR).for_each(|y| strip.set((left + x) as i32, (top + y) as i32, colour));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mrisynth_picture::{Colour, SYNTHETIC_COLOUR};
     use ndarray::Array3;
 
     /// Width, and the pixels of a PNG file.

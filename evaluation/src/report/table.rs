@@ -1,6 +1,7 @@
 //! Tables like the paper's, rendered to HTML, Markdown and CSV from one structure.
 
 use crate::report::text;
+use crate::statistics::significance::p_value;
 use crate::{Error, Result};
 
 /// What stands for a value that is not defined.
@@ -119,8 +120,7 @@ impl Cell {
             }
             Self::Number { value, decimals } => text::number(*value, *decimals),
             Self::Share { part, whole } => format!("{part}/{whole}"),
-            Self::P(p) if *p < 0.001 => "< 0.001".into(),
-            Self::P(p) => text::number(*p, 4),
+            Self::P(p) => p_value(*p),
             Self::Text(words) => words.clone(),
             Self::Undefined(_) => DASH.into(),
         }

@@ -107,7 +107,7 @@ pub fn quantile(values: &[f64], probability: f64) -> Result<f64, Undefined> {
 }
 
 /// The quantile of values that are in rising order; there is at least one.
-pub(super) fn quantile_of_sorted(sorted: &[f64], probability: f64) -> f64 {
+pub(crate) fn quantile_of_sorted(sorted: &[f64], probability: f64) -> f64 {
     let last = sorted.len() - 1;
     let rank = probability * last as f64;
     let below = (rank.floor() as usize).min(last);

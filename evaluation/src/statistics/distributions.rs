@@ -47,7 +47,7 @@ pub(super) fn t_above(t: f64, freedom: f64) -> f64 {
 }
 
 /// The t with P(T <= t) = `probability`, which is inside 0..1.
-pub(super) fn t_quantile(probability: f64, freedom: f64) -> f64 {
+pub(crate) fn t_quantile(probability: f64, freedom: f64) -> f64 {
     if freedom > MANY_FREEDOMS {
         // Abramowitz and Stegun 26.7.5, whose next term is below 1e-11 here.
         let z = normal_quantile(probability);

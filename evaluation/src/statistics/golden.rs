@@ -1,7 +1,5 @@
 //! Every golden value of statistics, read from the shared file where it is there.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::testing::{assert_close, golden_groups, golden_groups_with_ties};
@@ -13,12 +11,7 @@ const TUKEY: f64 = 1e-3;
 
 #[test]
 fn the_golden_file_is_met() {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/golden/stats.json"));
-    let Ok(text) = std::fs::read_to_string(path) else {
-        eprintln!("SKIPPED: {} is not there, so its values are not compared", path.display());
-        return;
-    };
-    let golden: Value = serde_json::from_str(&text).unwrap();
+    let Some(golden) = crate::golden::read("stats.json") else { return };
     let groups = golden_groups();
     for (group, expected) in groups.iter().zip(array(&golden["g"])) {
         assert_all(group, expected, 1e-12);

@@ -31,7 +31,7 @@ pub(super) fn check_paired(groups: &[impl AsRef<[f64]>], least: usize) -> Result
 }
 
 /// The mean; of no values it is not defined, which [`check`] has excluded.
-pub(super) fn mean(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
@@ -42,12 +42,12 @@ pub(super) fn squares(values: &[f64]) -> f64 {
 }
 
 /// The sample's variance (n - 1); of at least two values.
-pub(super) fn variance(values: &[f64]) -> f64 {
+pub(crate) fn variance(values: &[f64]) -> f64 {
     squares(values) / (values.len() - 1) as f64
 }
 
 /// The values in rising order.
-pub(super) fn sorted(values: &[f64]) -> Vec<f64> {
+pub(crate) fn sorted(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted

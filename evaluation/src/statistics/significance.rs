@@ -43,9 +43,15 @@ impl Serialize for Stars {
     }
 }
 
-/// A p-value as text with four decimals, `< 0.001` below that: what follows "p ". Equal signs are part of it.
+/// A p-value as a table shows it: with four decimals, and `< 0.001` below that.
+pub fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".into() } else { format!("{p:.4}") }
+}
+
+/// A p-value as it follows "p " in a sentence: that of [`p_value`], with its equal sign.
 pub fn p_text(p: f64) -> String {
-    if p < 0.001 { "< 0.001".into() } else { format!("= {p:.4}") }
+    let value = p_value(p);
+    if value.starts_with('<') { value } else { format!("= {value}") }
 }
 
 #[cfg(test)]

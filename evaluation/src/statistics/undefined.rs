@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::Error;
+use crate::{Error, Measured};
 
 /// Why there is no number. Its text is a reason to print, and what becomes of it in JSON.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -77,45 +77,8 @@ impl From<Undefined> for Error {
     }
 }
 
-/// A result, or why there is none. In JSON the result as it is, or `{"undefined": "the reason"}`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Outcome<T> {
-    /// The result.
-    Value(T),
-    /// There is none.
-    Undefined {
-        /// Why.
-        undefined: Undefined,
-    },
-}
-
-impl<T> Outcome<T> {
-    /// The result, if there is one.
-    pub fn value(&self) -> Option<&T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Undefined { .. } => None,
-        }
-    }
-
-    /// Why there is no result, if there is none.
-    pub fn reason(&self) -> Option<&Undefined> {
-        match self {
-            Self::Value(_) => None,
-            Self::Undefined { undefined } => Some(undefined),
-        }
-    }
-}
-
-impl<T> From<Result<T, Undefined>> for Outcome<T> {
-    fn from(result: Result<T, Undefined>) -> Self {
-        match result {
-            Ok(value) => Self::Value(value),
-            Err(undefined) => Self::Undefined { undefined },
-        }
-    }
-}
+/// A statistic, or why there is none.
+pub type Outcome<T> = Measured<T, Undefined>;
 
 #[cfg(test)]
 mod tests {

@@ -114,7 +114,7 @@ pub fn of_lesions(
     check_finite("the image", image)?;
     check_sizes(sizes)?;
     let subject = Subject { image, lesions, brain, sizes, settings, offsets: settings.offsets()? };
-    let components = morphology::components_of(&lesions, settings.connectivity);
+    let components = morphology::components(&lesions, settings.connectivity);
     let textures =
         components.par_iter().map(|lesion| subject.of_lesion(lesion)).collect::<Result<Vec<_>>>()?;
     let (inside, around): (Vec<_>, Vec<_>) = textures.into_iter().unzip();

@@ -106,8 +106,8 @@ fn margins_are_in_millimetres() {
 #[test]
 fn subjects_without_texture_say_so() {
     let none = of(&mask(|_, _, _| false), &Settings::default());
-    assert_eq!(none.inside.reason(), Some("there is no lesion"));
-    assert_eq!(none.around.reason(), Some("there is no lesion"));
+    assert_eq!(none.inside.reason(), Some(&"there is no lesion"));
+    assert_eq!(none.around.reason(), Some(&"there is no lesion"));
     let lone = of(&mask(|x, y, z| (x, y, z) == (9, 9, 1)), &Settings::default());
     assert!(lone.inside.reason().unwrap().contains("large enough"));
     let far = of(&mask(disc(15, 20, 4)), &Settings { distances: vec![1.0, 30.0], ..Settings::default() });

@@ -36,6 +36,6 @@ mod tests {
         let difference = Difference::between(1500.0, 1485.0);
         assert_eq!((difference.difference_ml, difference.percent.value()), (-15.0, Some(&-1.0)));
         assert_eq!(Difference::between(2.0, 0.0).percent.value(), Some(&-100.0));
-        assert_eq!(Difference::between(0.0, 3.0).percent.reason(), Some("the real image has none of it"));
+        assert_eq!(Difference::between(0.0, 3.0).percent.reason(), Some(&"the real image has none of it"));
     }
 }

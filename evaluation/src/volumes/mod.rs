@@ -2,3 +2,4 @@
 
 pub mod difference;
 pub mod labels;
+pub mod table;

@@ -1,6 +1,6 @@
 //! What becomes of lesions: errors in them beside those of white matter around them, and the contrast of each.
 
-use mrisynth::prepare::morphology;
+use mrisynth::prepare::morphology::{self, Connectivity};
 use ndarray::{Array3, ArrayView3, ShapeBuilder, s};
 use serde::Serialize;
 
@@ -99,7 +99,7 @@ pub fn measure(images: &Images<'_>, mask: &Array3<bool>) -> Option<Lesions> {
         (error(&mask)?, error(&white)?, error(&around)?);
     let voxel: f64 = images.sizes.iter().map(|size| f64::from(*size)).product();
     let large = |voxels: &Vec<[usize; 3]>| voxels.len() as f64 * voxel >= LEAST_VOLUME;
-    let components = morphology::components(&mask).into_iter().filter(large);
+    let components = morphology::components(&mask, Connectivity::Corners).into_iter().filter(large);
     let mut each: Vec<Lesion> =
         components.filter_map(|voxels| lesion(images, &voxels, &white, voxel)).collect();
     // Stable: of equals, the first in memory comes first.

@@ -1,5 +1,6 @@
 //! Plots of lines against one quantity, several panels a picture, as SVG.
 
+use mrisynth_picture::{Colour, DISTINCT_COLOURS};
 use plotters::backend::SVGBackend;
 use plotters::chart::{ChartBuilder, SeriesLabelPosition};
 use plotters::coord::Shift;
@@ -23,16 +24,8 @@ const MAXIMUM_POINTS: usize = 500;
 const DOTTED: usize = 40;
 /// Positive values that spread by more than this factor get a logarithmic axis where a panel allows it.
 const WIDE_SPREAD: f64 = 50.0;
-/// Okabe and Ito's colours, which the colour-blind can tell apart, without yellow.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(90, 90, 90),
-];
+/// The colour of a line after those that differ most.
+const LAST_COLOUR: Colour = [90, 90, 90];
 
 /// A line.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,8 +132,10 @@ where
         .label_style(("sans-serif", 12).into_font())
         .draw()
         .map_err(fault)?;
-    for (series, colour) in series.iter().zip(COLOURS.iter().cycle()) {
-        let style = ShapeStyle::from(*colour).stroke_width(2);
+    let colours = DISTINCT_COLOURS.into_iter().chain([LAST_COLOUR]).cycle();
+    for (series, [red, green, blue]) in series.iter().zip(colours) {
+        let colour = RGBColor(red, green, blue);
+        let style = ShapeStyle::from(colour).stroke_width(2);
         chart
             .draw_series(LineSeries::new(series.points.iter().copied(), style))
             .map_err(fault)?

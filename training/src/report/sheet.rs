@@ -1,6 +1,9 @@
 //! The sample sheet: what the networks make of some slices, as one PNG file to look at.
 
-use mrisynth_picture::{Anchor, Canvas, Colour, GAP, Letters, Marks, Page, SYNTHETIC_COLOUR, WHITE};
+use mrisynth_picture::{
+    Anchor, Canvas, Colour, FOOT_HEIGHT, GAP, Letters, Marks, NOT_FINITE, NOTE_COLOUR, Page, WHITE, grey,
+    heat, heat_bar, synthetic_word,
+};
 use ndarray::ArrayView2;
 
 use crate::error::Error;
@@ -9,17 +12,10 @@ use crate::error::Error;
 const LARGE: usize = 256;
 /// The line above a picture.
 const CAPTION_HEIGHT: u32 = 17;
-/// The line below a picture that is synthetic or shows errors.
-const FOOT_HEIGHT: u32 = 22;
-/// How high the bar is that explains an error's colours.
-const BAR_HEIGHT: u32 = 10;
 /// The largest sheet that is drawn, in pixels.
 const MAXIMUM_PIXELS: u64 = 1 << 26;
 /// The narrowest sheet, so that a title has room.
 const LEAST_WIDTH: u32 = 400;
-/// The colour of a value that is no finite number.
-const NOT_FINITE: Colour = [255, 0, 255];
-const NOTE_COLOUR: Colour = [190, 190, 190];
 
 /// What a picture shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,8 +90,8 @@ impl Layout<'_> {
         let foot = (left, CAPTION_HEIGHT + height + 1);
         match picture.content {
             Content::Acquired => {}
-            Content::Synthetic => draw_word(strip, foot, width),
-            Content::Difference { full } => draw_bar(strip, foot, width, full),
+            Content::Synthetic => synthetic_word(strip, foot, width),
+            Content::Difference { full } => heat_bar(strip, foot, width, &format!("{full}")),
         }
     }
 }
@@ -107,44 +103,10 @@ impl Picture<'_> {
         // Front up, and the patient's right on the left: both axes are turned round.
         let value = rows.checked_sub(down + 1).zip(columns.checked_sub(across + 1));
         match (value.and_then(|(row, column)| self.pixels.get((row, column))), self.content) {
-            (Some(value), Content::Difference { full }) if value.is_finite() => heat(value / full),
-            (Some(value), _) if value.is_finite() => [byte(*value); 3],
-            _ => NOT_FINITE,
+            (Some(value), Content::Difference { full }) => heat(value / full),
+            (Some(value), _) => grey(*value),
+            (None, _) => NOT_FINITE,
         }
-    }
-}
-
-/// 0..1 to 0..255, what lies beyond clipped.
-fn byte(value: f32) -> u8 {
-    (value.clamp(0.0, 1.0) * 255.0).round() as u8
-}
-
-/// 0..1 from black by red and yellow to white.
-fn heat(value: f32) -> Colour {
-    [0.0, 1.0, 2.0].map(|start| byte(3.0 * value - start))
-}
-
-/// The word below what no scanner has seen: not in the picture, where it would hide what lies at the back.
-fn draw_word(strip: &mut Canvas, (left, top): (u32, u32), width: u32) {
-    let word = "SYNTHETIC";
-    let room = |letters: Letters| width >= letters.size()[0] * word.len() as u32;
-    let letters = if room(Letters::Large) { Letters::Large } else { Letters::Small };
-    let place = ((left + width / 2) as i32, top as i32);
-    strip.text(place, Anchor::TopCentre, letters, SYNTHETIC_COLOUR, true, word);
-}
-
-/// What the colours of a difference mean: a bar from 0 to `full`.
-fn draw_bar(strip: &mut Canvas, (left, top): (u32, u32), width: u32, full: f32) {
-    let text = format!("{full}");
-    let letter = Letters::Small.size()[0];
-    let (start, end) = (2 * letter, width.saturating_sub((text.len() as u32 + 1) * letter));
-    let middle = (top + BAR_HEIGHT / 2 + 4) as i32;
-    strip.text((left as i32, middle), Anchor::MiddleLeft, Letters::Small, NOTE_COLOUR, false, "0");
-    let at_right = (left + width).saturating_sub(1) as i32;
-    strip.text((at_right, middle), Anchor::MiddleRight, Letters::Small, NOTE_COLOUR, false, &text);
-    for x in start..end {
-        let colour = heat((x - start) as f32 / (end - start) as f32);
-        (0..BAR_HEIGHT).for_each(|y| strip.set((left + x) as i32, (top + 4 + y) as i32, colour));
     }
 }
 
@@ -190,6 +152,7 @@ pub fn draw_as(layout: &Layout<'_>, rows: &[Vec<Picture<'_>>]) -> Result<Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mrisynth_picture::SYNTHETIC_COLOUR;
     use ndarray::Array2;
 
     /// Width, height, and the pixels of a PNG file.

@@ -4,7 +4,7 @@ use plotters::element::{PathElement, Rectangle};
 use plotters::style::Color;
 
 use super::columns::{Chart, Columns};
-use super::{COLOURS, Comparison, INK, Svg, bounds, drawable, fault, widened};
+use super::{Comparison, INK, Svg, bounds, colour_of, drawable, fault, widened};
 use crate::{Error, Result};
 
 /// Half the width of a bar, and of the caps of its interval, in columns.
@@ -75,7 +75,7 @@ impl BarChart {
 
 fn draw_bar(chart: &mut Chart<'_, '_>, column: usize, bar: &Bar) -> Result<()> {
     let middle = column as f64 + 0.5;
-    let colour = COLOURS[column % COLOURS.len()];
+    let colour = colour_of(column);
     let corners = [(middle - HALF, 0.0), (middle + HALF, bar.mean)];
     chart.draw_series([Rectangle::new(corners, colour.filled())]).map_err(fault)?;
     if let Some((low, high)) = bar.interval {

@@ -10,11 +10,12 @@ use plotters::series::DashedLineSeries;
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, IntoFont, RGBColor, WHITE};
 use serde::Serialize;
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::columns::{self, Area, style};
-use super::{COLOURS, GRID, INK, LETTERS, Svg, bounds, drawable, fault, widened};
+use super::{GRID, INK, LETTERS, Svg, bounds, colour_of, drawable, fault, widened};
 use crate::report::text;
+use crate::statistics::distributions::t_quantile;
+use crate::statistics::sample;
 use crate::{Error, Result};
 
 /// Limits of agreement lie so many standard deviations from the mean difference: 95 % of a normal distribution.
@@ -74,11 +75,8 @@ impl Agreement {
         if let Some(bad) = differences.iter().find(|difference| !difference.is_finite()) {
             return Err(Error::Invalid(format!("limits of agreement of a difference of {bad}")));
         }
-        let mean = differences.iter().sum::<f64>() / count;
-        let variance = differences.iter().map(|of| (of - mean).powi(2)).sum::<f64>() / (count - 1.0);
-        let student =
-            StudentsT::new(0.0, 1.0, count - 1.0).map_err(|e| mrisynth::Error::Internal(e.to_string()))?;
-        let t = student.inverse_cdf(UPPER);
+        let (mean, variance) = (sample::mean(&differences), sample::variance(&differences));
+        let t = t_quantile(UPPER, count - 1.0);
         let estimate = |value: f64, squared_error: f64| {
             let half = t * squared_error.sqrt();
             Estimate { value, interval: (value - half, value + half) }
@@ -159,7 +157,7 @@ impl BlandAltman {
         for (index, (area, (method, agreement))) in
             areas.iter().zip(self.methods.iter().zip(&agreements)).enumerate()
         {
-            self.draw_panel(area, method, agreement, COLOURS[index % COLOURS.len()], ranges)?;
+            self.draw_panel(area, method, agreement, colour_of(index), ranges)?;
         }
         root.present().map_err(fault)?;
         drop((root, head, body, areas));

@@ -4,7 +4,9 @@ use plotters::element::{Circle, PathElement, Rectangle};
 use plotters::style::Color;
 
 use super::columns::{Chart, Columns};
-use super::{COLOURS, Comparison, INK, Svg, bounds, drawable, fault, widened};
+use super::{Comparison, INK, Svg, bounds, colour_of, drawable, fault, widened};
+use crate::statistics::describe::quantile_of_sorted;
+use crate::statistics::sample::sorted;
 use crate::{Error, Result};
 
 /// Half the width of a box, of the caps of its whiskers and of the band of points, in columns.
@@ -52,15 +54,11 @@ pub struct Summary {
 impl Summary {
     /// Of finite values; none of no values.
     pub fn of(values: &[f64]) -> Option<Self> {
-        let mut sorted = values.to_vec();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let last = sorted.len().checked_sub(1)?;
-        let quantile = |part: f64| {
-            let place = part * last as f64;
-            let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-            below + (above - below) * place.fract()
-        };
-        let quartiles = [0.25, 0.5, 0.75].map(quantile);
+        if values.is_empty() {
+            return None;
+        }
+        let sorted = sorted(values);
+        let quartiles = [0.25, 0.5, 0.75].map(|share| quantile_of_sorted(&sorted, share));
         let reach = REACH * (quartiles[2] - quartiles[0]);
         let near = |value: &f64| quartiles[0] - reach <= *value && *value <= quartiles[2] + reach;
         let within = bounds(sorted.iter().copied().filter(near)).unwrap_or((quartiles[0], quartiles[2]));
@@ -99,7 +97,7 @@ fn draw_group(chart: &mut Chart<'_, '_>, column: usize, group: &Group) -> Result
     let Some(summary) = Summary::of(&group.values) else {
         return Ok(());
     };
-    let (middle, colour) = (column as f64 + 0.5, COLOURS[column % COLOURS.len()]);
+    let (middle, colour) = (column as f64 + 0.5, colour_of(column));
     let [lower, median, upper] = summary.quartiles;
     let corners = [(middle - HALF, lower), (middle + HALF, upper)];
     chart.draw_series([Rectangle::new(corners, colour.mix(0.25).filled())]).map_err(fault)?;

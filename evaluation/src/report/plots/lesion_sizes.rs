@@ -8,7 +8,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, IntoFont, RGBColor, WHITE};
 
 use super::columns::{self, Area, style};
-use super::{COLOURS, GRID, INK, LETTERS, REAL_COLOUR, Svg, fault};
+use super::{GRID, INK, LETTERS, REAL_COLOUR, Svg, colour_of, fault};
 use crate::lesions::sizes::SizeBins;
 use crate::report::text;
 use crate::{Error, Result};
@@ -56,9 +56,8 @@ impl LesionSizes {
     pub fn draw(&self) -> Result<Svg> {
         let bounds = self.bins.lower_bounds_mm3();
         let mut series: Vec<(&str, &[usize], RGBColor)> = vec![("real", &self.real, REAL_COLOUR)];
-        let colours = COLOURS.iter().cycle();
-        series
-            .extend(self.synthetic.iter().zip(colours).map(|(of, c)| (of.name.as_str(), &of.counts[..], *c)));
+        let synthetic = self.synthetic.iter().enumerate();
+        series.extend(synthetic.map(|(method, of)| (of.name.as_str(), &of.counts[..], colour_of(method))));
         if let Some((name, counts, _)) = series.iter().find(|(_, counts, _)| counts.len() != bounds.len()) {
             return Err(Error::Invalid(format!(
                 "the plot {:?}: {name:?} has {} counts for {} sizes",

@@ -6,19 +6,11 @@ pub mod boxes;
 mod columns;
 pub mod lesion_sizes;
 
+use mrisynth_picture::DISTINCT_COLOURS;
 use plotters::style::RGBColor;
 
 use crate::{Error, Result};
 
-/// Okabe and Ito's colours, which the colour-blind can tell apart, without yellow.
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-];
 /// The colour of what is real, where synthetic things stand beside it.
 const REAL_COLOUR: RGBColor = RGBColor(110, 110, 110);
 /// The colour of text and of lines that are no data.
@@ -50,6 +42,12 @@ pub struct Comparison {
     pub second: usize,
     /// What stands above the bracket between them, such as `**`; without it there is no bracket.
     pub stars: String,
+}
+
+/// The colour of the method with this number, counted from 0.
+fn colour_of(method: usize) -> RGBColor {
+    let [red, green, blue] = DISTINCT_COLOURS[method % DISTINCT_COLOURS.len()];
+    RGBColor(red, green, blue)
 }
 
 fn fault(fault: impl std::fmt::Display) -> Error {
