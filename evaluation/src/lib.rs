@@ -18,6 +18,7 @@ pub mod segmentation;
 pub mod statistics;
 pub mod study;
 pub mod texture;
+pub mod threads;
 pub mod volumes;
 
 pub use error::{Error, Result};
