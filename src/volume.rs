@@ -5,7 +5,7 @@
 //! change is [`Affine::from_lps`] and [`Affine::to_lps`], and nowhere else.
 
 use glam::{DAffine3, DMat3, DVec3};
-use ndarray::{Array3, ArrayView3, ArrayViewMut3, ShapeBuilder};
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis, ShapeBuilder};
 use rayon::prelude::*;
 
 use crate::{Error, Result};
@@ -126,6 +126,21 @@ impl Affine {
             .map(|row| (self.0.matrix3.col(axes[row].0)[row] / sizes[axes[row].0]).abs())
             .fold(1.0, f64::min);
         smallest_cosine.clamp(0.0, 1.0).acos().to_degrees()
+    }
+
+    /// The affine of the same voxels of a volume of `dims` after its axes were put in this order, those turned round for
+    /// which `true` stands there.
+    fn reordered(&self, axes: [(usize, bool); 3], dims: [usize; 3]) -> Self {
+        let mut first = [0.0; 3];
+        for (axis, _) in axes.into_iter().filter(|(_, turned)| *turned) {
+            first[axis] = dims[axis] as f64 - 1.0;
+        }
+        let columns = axes.map(|(axis, turned)| {
+            let column = self.0.matrix3.col(axis);
+            if turned { DVec3::ZERO - column } else { column }
+        });
+        let matrix3 = DMat3::from_cols(columns[0], columns[1], columns[2]);
+        Self(DAffine3 { matrix3, translation: self.0.transform_point3(DVec3::from_array(first)) })
     }
 
     /// This affine, and then `transform`: where the voxels lie in the space that the transform leads to.
@@ -266,6 +281,24 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// How far, in millimetres, the corners of two grids may lie apart that are called one: rounding, not another place.
+    pub const SAME_PLACE_WITHIN: f64 = 0.01;
+
+    /// The largest distances between the corners of two grids of equal dimensions along each patient axis (right, front,
+    /// top), in millimetres.
+    pub fn corners_apart(&self, other: &Self) -> [f64; 3] {
+        let mut largest = [0.0_f64; 3];
+        for corner in 0..8_usize {
+            let index = [0, 1, 2]
+                .map(|axis| if corner >> axis & 1 == 1 { self.dims[axis] as f64 - 1.0 } else { 0.0 });
+            let (a, b) = (self.affine.to_millimetres(index), other.affine.to_millimetres(index));
+            for axis in 0..3 {
+                largest[axis] = largest[axis].max((a[axis] - b[axis]).abs());
+            }
+        }
+        largest
+    }
+
     /// Number of voxels.
     pub fn len(&self) -> usize {
         self.dims.iter().product()
@@ -360,6 +393,23 @@ impl Volume {
     /// Dimensions and affine.
     pub fn grid(&self) -> Grid {
         Grid { dims: self.dims(), affine: self.affine }
+    }
+
+    /// The same image with its axes in the patient's order and directions (i to the right, j to the front, k to the top),
+    /// as near as its axes come to these. Every voxel keeps its value and its place; nothing is interpolated.
+    #[must_use]
+    pub fn into_ras(self) -> Self {
+        let axes = self.affine.nearest_axes();
+        if axes == [(0, false), (1, false), (2, false)] {
+            return self;
+        }
+        let mut turned = self.voxels.view().permuted_axes(axes.map(|(axis, _)| axis));
+        for (axis, _) in axes.into_iter().enumerate().filter(|(_, (_, turned))| *turned) {
+            turned.invert_axis(Axis(axis));
+        }
+        let mut voxels = Array3::zeros(turned.dim().f());
+        voxels.assign(&turned);
+        Self { voxels, affine: self.affine.reordered(axes, self.dims()) }
     }
 
     /// The voxels, giving up their place in space.
@@ -457,6 +507,32 @@ mod tests {
         let volume = Volume::new(c_order.clone(), Affine::from_sizes([1.0; 3], [0.0; 3]).unwrap()).unwrap();
         assert_eq!(volume.voxels(), c_order.view());
         assert_eq!(&volume.as_slice()[..3], &[0.0, 1.0, 10.0]);
+    }
+
+    #[test]
+    fn every_orientation_can_be_brought_to_ras() {
+        for order in 0..AXIS_ORDERS.len() {
+            for signs in 0..8_u8 {
+                let mut affine = signed_permutation(order, signs, [0.7, 1.0, 3.0], [1.0, 2.0, 3.0]);
+                if signs == 5 {
+                    // An oblique one too.
+                    let turn = DMat3::from_rotation_x(0.2) * DMat3::from_rotation_z(-0.3);
+                    affine = Affine(DAffine3::from_mat3(turn) * affine.0);
+                }
+                let value = |(i, j, k): (usize, usize, usize)| (i + 10 * j + 100 * k) as f32;
+                let volume = Volume::new(Array3::from_shape_fn((2, 3, 4), value), affine).unwrap();
+                let turned = volume.clone().into_ras();
+                assert_eq!(turned.affine().nearest_axes(), [(0, false), (1, false), (2, false)]);
+                assert_eq!(turned.clone().into_ras(), turned);
+                // Every value is where it was.
+                let back = turned.affine().to_indices_of(&affine);
+                for ((i, j, k), found) in turned.voxels().indexed_iter() {
+                    let there = back.apply([i as f64, j as f64, k as f64]);
+                    assert!(there.iter().all(|at| (at - at.round()).abs() < 1e-9), "{there:?}");
+                    assert_eq!(*found, volume.voxels()[there.map(|at| at.round() as usize)]);
+                }
+            }
+        }
     }
 
     proptest! {

@@ -13,3 +13,13 @@ pub enum Error {
 
 /// A result with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<Error> for mrisynth::Error {
+    /// As the library, its C interface and the command have it.
+    fn from(fault: Error) -> Self {
+        match fault {
+            Error::Invalid(what) => Self::InvalidArgument(what),
+            Error::Library(fault) => fault,
+        }
+    }
+}

@@ -12,9 +12,11 @@ pub mod fidelity;
 mod golden;
 pub mod lesions;
 pub mod measured;
+pub mod pair;
 pub mod report;
 pub mod statistics;
 pub mod texture;
+pub mod threads;
 pub mod volumes;
 
 pub use error::{Error, Result};

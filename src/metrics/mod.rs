@@ -259,11 +259,10 @@ fn inside_brain(
 }
 
 /// Factor and offset that bring `from` nearest to `to` inside the brain (least squares).
-pub(crate) fn line_fit(
-    from: ArrayView3<'_, f32>,
-    to: ArrayView3<'_, f32>,
-    brain: &Array3<bool>,
-) -> (f32, f32) {
+///
+/// # Panics
+/// If the three differ in size.
+pub fn line_fit(from: ArrayView3<'_, f32>, to: ArrayView3<'_, f32>, brain: &Array3<bool>) -> (f32, f32) {
     let (mut n, mut x, mut y, mut xx, mut xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
     ndarray::Zip::from(from).and(to).and(brain).for_each(|&from, &to, &inside| {
         if inside && from.is_finite() {

@@ -8,6 +8,7 @@ use mrisynth::model::Contrast;
 use mrisynth::nifti::VoxelType;
 use mrisynth::prepare::{self, BiasCorrection, Coverage, normalize::Scaling};
 
+use crate::evaluate;
 use crate::exit;
 use crate::memory_size;
 
@@ -20,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w
   mrisynth prepare subject_T2w.nii.gz -o prepared
+  mrisynth evaluate --reference real_T1w.nii.gz --synthetic synthetic_T1w.nii.gz
   mrisynth model list";
 
 const SYNTHESIZE_EXAMPLES: &str = "\
@@ -36,6 +38,14 @@ Examples:
   mrisynth prepare subject_T1w.nii.gz -o prepared --mask brain.nii.gz --no-bias
   mrisynth prepare subject_T1w.nii.gz -o corrected --bias itk --bias-only
   mrisynth prepare dataset -o prepared";
+
+const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  mrisynth evaluate --reference real_T1w.nii.gz --synthetic synthetic_T1w.nii.gz --mask brain.nii.gz
+  mrisynth evaluate --reference real.nii.gz --synthetic synthetic.nii.gz --lesions-reference real_lesions.nii.gz \
+--lesions-synthetic synthetic_lesions.nii.gz --json result.json
+  mrisynth evaluate --reference real.nii.gz --synthetic synthetic.nii.gz --labels-reference real_synthseg.nii.gz \
+--labels-synthetic synthetic_synthseg.nii.gz --json -";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -73,6 +83,9 @@ pub enum Command {
     /// Synthesize the other contrast of raw or prepared scans
     #[command(after_help = after_help(SYNTHESIZE_EXAMPLES))]
     Synthesize(SynthesizeArguments),
+    /// Measure how near a synthetic image is to the real one: fidelity, lesions, texture, volumes
+    #[command(after_help = after_help(EVALUATE_EXAMPLES))]
+    Evaluate(EvaluateArguments),
     /// List, show or verify models
     #[command(after_help = after_help(LIST_EXAMPLES))]
     Model {
@@ -87,6 +100,7 @@ impl Command {
         match self {
             Self::Prepare(arguments) => arguments.run.json,
             Self::Synthesize(arguments) => arguments.run.json,
+            Self::Evaluate(arguments) => evaluate::wants_json(arguments),
             Self::Model { command: ModelCommand::List { json } | ModelCommand::Info { json, .. } } => *json,
             Self::Model { command: ModelCommand::Verify { .. } } => false,
         }
@@ -207,6 +221,56 @@ pub struct SynthesizeArguments {
     pub dtype: VoxelType,
     #[command(flatten)]
     pub run: RunArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct EvaluateArguments {
+    /// The real image: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or .img)
+    #[arg(long, value_name = "FILE")]
+    pub reference: PathBuf,
+    /// The synthetic image, on the real one's grid
+    #[arg(long, value_name = "FILE")]
+    pub synthetic: PathBuf,
+    /// The brain on the images' grid (not 0: brain); if not given, the brain is where the real image is above 0
+    #[arg(long, value_name = "FILE")]
+    pub mask: Option<PathBuf>,
+    /// Lesions of the real image on its grid (not 0: lesion); textures are taken in and around them
+    #[arg(long, value_name = "FILE")]
+    pub lesions_reference: Option<PathBuf>,
+    /// Lesions of the synthetic image on its grid (not 0: lesion)
+    #[arg(long, value_name = "FILE", requires = "lesions_reference")]
+    pub lesions_synthetic: Option<PathBuf>,
+    /// Label map of the real image, on any grid, for volumes
+    #[arg(long, value_name = "FILE", requires = "labels_synthetic")]
+    pub labels_reference: Option<PathBuf>,
+    /// Label map of the synthetic image, on any grid
+    #[arg(long, value_name = "FILE", requires = "labels_reference")]
+    pub labels_synthetic: Option<PathBuf>,
+    /// What labels stand for: freesurfer (SynthSeg too), three-classes (1 fluid, 2 grey, 3 white matter), or a file with a
+    /// label, a tissue and a name a line
+    #[arg(long, value_name = "TABLE", default_value = evaluate::FREESURFER)]
+    pub label_table: PathBuf,
+    /// The range of intensities that PSNR and SSIM are relative to
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub data_range: f64,
+    /// First bring the synthetic image nearest to the real one inside the brain by one factor and one offset
+    #[arg(long)]
+    pub fit: bool,
+    /// Write the results to a file as JSON, or with - to standard output, also an error; if not given, print a table
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Threads to work on; 0: as many as the machine has cores. The result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=MAX_THREADS))]
+    pub threads: u16,
+    /// Replace a file that exists
+    #[arg(long)]
+    pub force: bool,
+    /// Warn where images far outside the data range, or masks that are none, would be refused
+    #[arg(long)]
+    pub accept_implausible: bool,
+    /// Print errors and, without --json, the table only
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]

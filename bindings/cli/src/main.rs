@@ -3,6 +3,7 @@
 mod arguments;
 mod batch;
 mod dataset;
+mod evaluate;
 mod exit;
 mod memory_size;
 mod model;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> mrisynth::Result<Ending> {
     let done = |()| exit::OK;
     match command {
+        Command::Evaluate(arguments) => evaluate::run(arguments).map(done),
         Command::Prepare(arguments) => prepare::run(arguments),
         Command::Synthesize(arguments) => synthesize::run(arguments),
         Command::Model { command: ModelCommand::List { json } } => model::list(*json).map(done),

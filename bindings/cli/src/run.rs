@@ -38,9 +38,6 @@ pub fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// How far, in millimetres, a mask's corners may lie from the scan's: rounding, not another place.
-const SAME_PLACE_WITHIN: f64 = 0.01;
-
 /// What an output's fault is that would replace the scan.
 pub const IS_INPUT: &str = "the output is the input";
 /// What an output's fault is that would replace the scan's own JSON file.
@@ -150,8 +147,8 @@ fn check_grid(mask: &Grid, scan: &Grid) -> Result<()> {
             return different(format!("it has {voxels} voxels along axis {name}, the scan {wanted}"));
         }
     }
-    let differences = corner_differences(mask, scan);
-    if differences.iter().all(|difference| *difference <= SAME_PLACE_WITHIN) {
+    let differences = mask.corners_apart(scan);
+    if differences.iter().all(|difference| *difference <= Grid::SAME_PLACE_WITHIN) {
         return Ok(());
     }
     let [across, along, up] = differences;
@@ -159,20 +156,6 @@ fn check_grid(mask: &Grid, scan: &Grid) -> Result<()> {
         "its corners are up to {across:.2} mm off from left to right, {along:.2} mm from back to front, {up:.2} mm from \
          bottom to top"
     ))
-}
-
-/// The largest distances between the corners of two grids of equal dimensions along each patient axis, in millimetres.
-fn corner_differences(one: &Grid, other: &Grid) -> [f64; 3] {
-    let mut largest = [0.0_f64; 3];
-    for corner in 0..8_usize {
-        let index =
-            [0, 1, 2].map(|axis| if corner >> axis & 1 == 1 { one.dims[axis] as f64 - 1.0 } else { 0.0 });
-        let (a, b) = (one.affine.to_millimetres(index), other.affine.to_millimetres(index));
-        for axis in 0..3 {
-            largest[axis] = largest[axis].max((a[axis] - b[axis]).abs());
-        }
-    }
-    largest
 }
 
 #[cfg(test)]

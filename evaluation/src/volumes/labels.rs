@@ -59,6 +59,23 @@ impl Region {
         Self::CsfOutsideVentricles,
     ];
 
+    /// Its name as a key of tables and JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Intracranial => "intracranial",
+            Self::CorticalGreyMatter => "cortical_grey_matter",
+            Self::DeepGreyMatter => "deep_grey_matter",
+            Self::GreyMatter => "grey_matter",
+            Self::WhiteMatter => "white_matter",
+            Self::CerebellarCortex => "cerebellar_cortex",
+            Self::CerebellarWhiteMatter => "cerebellar_white_matter",
+            Self::BrainStem => "brain_stem",
+            Self::Csf => "csf",
+            Self::Ventricles => "ventricles",
+            Self::CsfOutsideVentricles => "csf_outside_ventricles",
+        }
+    }
+
     /// Whether the region includes this tissue.
     fn includes(self, tissue: Tissue) -> bool {
         match self {
@@ -225,6 +242,13 @@ mod tests {
         assert_eq!(volumes.structures[0].name.as_deref(), Some("left cerebral white matter"));
         let json = serde_json::to_value(&volumes).unwrap();
         assert!((json["regions_ml"]["cortical_grey_matter"].as_f64().unwrap() - 1.07).abs() < 1e-12);
+    }
+
+    #[test]
+    fn keys_are_those_of_json() {
+        for region in Region::ALL {
+            assert_eq!(serde_json::to_value(region).unwrap(), region.key());
+        }
     }
 
     #[test]
