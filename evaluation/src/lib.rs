@@ -14,6 +14,7 @@ pub mod lesions;
 pub mod measured;
 pub mod pair;
 pub mod report;
+pub mod segmentation;
 pub mod statistics;
 pub mod texture;
 pub mod threads;

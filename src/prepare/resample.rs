@@ -242,8 +242,9 @@ fn smooth_for(volume: &mut Volume, map: &IndexMap) {
     smooth_by(volume, [sigma(0), sigma(1), sigma(2)]);
 }
 
-/// Smooths `volume` by a Gaussian of so many voxels' standard deviation along each axis, renormalized at the faces.
-pub(crate) fn smooth_by(volume: &mut Volume, sigmas: [f64; 3]) {
+/// Smooths `volume` by a Gaussian of so many voxels' standard deviation along each axis, renormalized at the faces. Along axes
+/// where that is at most a quarter of a voxel, nothing changes.
+pub fn smooth_by(volume: &mut Volume, sigmas: [f64; 3]) {
     for (axis, sigma) in sigmas.into_iter().enumerate() {
         // A rotation lengthens nothing, but rounding might; and a thinner Gaussian than this changes no voxel by 1 %.
         if sigma > 0.25 {
