@@ -16,6 +16,7 @@ pub mod pair;
 pub mod report;
 pub mod segmentation;
 pub mod statistics;
+pub mod study;
 pub mod texture;
 pub mod threads;
 pub mod volumes;

@@ -8,6 +8,8 @@ use mrisynth::model::Contrast;
 use mrisynth::nifti::VoxelType;
 use mrisynth::prepare::{self, BiasCorrection, Coverage, normalize::Scaling};
 
+use mrisynth_evaluation::study::summary as study;
+
 use crate::evaluate;
 use crate::exit;
 use crate::memory_size;
@@ -45,7 +47,8 @@ Examples:
   mrisynth evaluate --reference real.nii.gz --synthetic synthetic.nii.gz --lesions-reference real_lesions.nii.gz \
 --lesions-synthetic synthetic_lesions.nii.gz --json result.json
   mrisynth evaluate --reference real.nii.gz --synthetic synthetic.nii.gz --labels-reference real_synthseg.nii.gz \
---labels-synthetic synthetic_synthseg.nii.gz --json -";
+--labels-synthetic synthetic_synthseg.nii.gz --json -
+  mrisynth evaluate --study study.csv --normalize -o results";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -83,7 +86,7 @@ pub enum Command {
     /// Synthesize the other contrast of raw or prepared scans
     #[command(after_help = after_help(SYNTHESIZE_EXAMPLES))]
     Synthesize(SynthesizeArguments),
-    /// Measure how near a synthetic image is to the real one: fidelity, lesions, texture, volumes
+    /// Measure how near synthetic images are to real ones, a pair or a study: fidelity, lesions, texture, volumes
     #[command(after_help = after_help(EVALUATE_EXAMPLES))]
     Evaluate(EvaluateArguments),
     /// List, show or verify models
@@ -226,11 +229,11 @@ pub struct SynthesizeArguments {
 #[derive(Debug, Args)]
 pub struct EvaluateArguments {
     /// The real image: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or .img)
-    #[arg(long, value_name = "FILE")]
-    pub reference: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "study", requires = "synthetic")]
+    pub reference: Option<PathBuf>,
     /// The synthetic image, on the real one's grid
-    #[arg(long, value_name = "FILE")]
-    pub synthetic: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "study", requires = "reference")]
+    pub synthetic: Option<PathBuf>,
     /// The brain on the images' grid (not 0: brain); if not given, the brain is where the real image is above 0
     #[arg(long, value_name = "FILE")]
     pub mask: Option<PathBuf>,
@@ -250,9 +253,32 @@ pub struct EvaluateArguments {
     /// label, a tissue and a name a line
     #[arg(long, value_name = "TABLE", default_value = evaluate::FREESURFER)]
     pub label_table: PathBuf,
+    /// Many pairs: a CSV file with the columns subject, method, reference, synthetic, and perhaps dataset, translation, mask,
+    /// lesions_reference, lesions_synthetic, labels_reference, labels_synthetic; or a BIDS dataset, whose derivatives are the
+    /// methods
+    #[arg(long, value_name = "LIST.csv|DATASET", requires = "output", conflicts_with_all = PAIR)]
+    pub study: Option<PathBuf>,
+    /// For a study: the folder that gets report.html, study.json, values.csv and comparisons.csv
+    #[arg(short, long, value_name = "FOLDER", requires = "study")]
+    pub output: Option<PathBuf>,
+    /// For a BIDS dataset: the folder of its derivatives with the real images, if these are not the dataset's own
+    #[arg(long, value_name = "NAME", requires = "study")]
+    pub reference_derivative: Option<String>,
+    /// For a study: the method that the stars of tables refer to; the first if not given
+    #[arg(long, value_name = "METHOD", requires = "study")]
+    pub baseline: Option<String>,
+    /// For a study: volumes are equivalent within this many percent
+    #[arg(long, value_name = "PERCENT", default_value_t = study::Options::default().equivalence_margin_percent, requires = "study")]
+    pub equivalence_margin: f64,
+    /// For a study: leave out pairs that cannot be measured, and name them in the report
+    #[arg(long, requires = "study")]
+    pub skip_refused: bool,
     /// The range of intensities that PSNR and SSIM are relative to
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     pub data_range: f64,
+    /// First bring both images to 0..1: the real one's 99.5th percentile inside the brain becomes 1, what is not brain 0
+    #[arg(long, conflicts_with = "data_range")]
+    pub normalize: bool,
     /// First bring the synthetic image nearest to the real one inside the brain by one factor and one offset
     #[arg(long)]
     pub fit: bool,
@@ -272,6 +298,17 @@ pub struct EvaluateArguments {
     #[arg(short, long)]
     pub quiet: bool,
 }
+
+/// What a study's list says of each pair, and no option may say again.
+const PAIR: [&str; 7] = [
+    "reference",
+    "synthetic",
+    "mask",
+    "lesions_reference",
+    "lesions_synthetic",
+    "labels_reference",
+    "labels_synthetic",
+];
 
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {

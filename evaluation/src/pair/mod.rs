@@ -6,8 +6,8 @@ pub mod measures;
 pub mod notes;
 mod plausible;
 
-use mrisynth::{Error, Volume, metrics};
-use ndarray::Array3;
+use mrisynth::{Error, metrics};
+use ndarray::{Array3, ArrayView3, CowArray, Ix3};
 use serde::Serialize;
 
 use crate::texture::glcm::Levels;
@@ -30,6 +30,9 @@ const DATA_RANGES: std::ops::RangeInclusive<f64> = 1e-6..=1e9;
 pub struct Options {
     /// The range of intensities that PSNR and SSIM are relative to; grey levels of textures reach from 0 to it.
     pub data_range: f64,
+    /// Whether both images are first brought to 0..1: the real one's 99.5th percentile inside the brain becomes 1, both are
+    /// clipped, and what is not brain becomes 0 (`mrisynth::metrics::on_one_scale`). The data range is 1 then.
+    pub normalize: bool,
     /// Whether the synthetic image is first mapped by the one factor and offset that bring it nearest to the real one inside
     /// the brain (least squares, `mrisynth::metrics::line_fit`), and clipped to 0 and the data range there: what a tool sees
     /// that normalizes its input, and what training calls fitted. What is not brain stays as it is.
@@ -58,6 +61,7 @@ impl Options {
         let levels = Levels::new(GREY_LEVELS, 0.0, data_range as f32)?;
         Ok(Self {
             data_range,
+            normalize: false,
             fit: false,
             lesions: lesions::Settings::default(),
             texture: texture::Settings { levels, ..texture::Settings::default() },
@@ -88,6 +92,17 @@ pub struct Settings {
     pub texture: texture::Settings,
 }
 
+impl Settings {
+    /// Those of these options.
+    pub fn of(options: &Options) -> Self {
+        Self {
+            least_brain_share: metrics::LEAST_BRAIN_SHARE,
+            lesions: options.lesions.clone(),
+            texture: options.texture.clone(),
+        }
+    }
+}
+
 /// All results of one pair. As JSON, measures are keys of one object, and `null` where `notes` says why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
@@ -101,6 +116,8 @@ pub struct Evaluation {
     pub brain_ml: f64,
     /// The range of intensities that PSNR and SSIM are relative to.
     pub data_range: f64,
+    /// Whether both images were first brought to 0..1.
+    pub normalize: bool,
     /// Whether the synthetic image was first fitted to the real one.
     pub fit: bool,
     /// The fit's factor; 1 without a fit.
@@ -138,10 +155,9 @@ pub fn evaluate(pair: &Pair<Input>, options: &Options) -> Result<Evaluation> {
     let mut doubts = Doubts::default();
     check_inputs(pair, &mut doubts)?;
     let (brain, source) = brain_of(pair, &mut doubts)?;
-    let (fitted, [fit_factor, fit_offset]) =
-        if options.fit { fit(pair, &brain, options.data_range)? } else { (None, [1.0, 0.0]) };
-    let subject =
-        Subject { pair, synthetic: fitted.as_ref().unwrap_or(&pair.synthetic.volume), brain, options };
+    let compared = Compared::of(pair, &brain, options)?;
+    let [fit_factor, fit_offset] = compared.fit;
+    let subject = Subject { pair, compared, brain, options };
     subject.check_range(&mut doubts);
     let mut notes = Notes::default();
     let volumes = volumes_of(pair, &options.label_table, &mut notes, &mut doubts)?;
@@ -157,6 +173,7 @@ pub fn evaluate(pair: &Pair<Input>, options: &Options) -> Result<Evaluation> {
         brain: source,
         brain_ml: brain_voxels as f64 * voxel_sizes_mm.iter().product::<f64>() / 1000.0,
         data_range: options.data_range,
+        normalize: options.normalize,
         fit: options.fit,
         fit_factor,
         fit_offset,
@@ -166,11 +183,7 @@ pub fn evaluate(pair: &Pair<Input>, options: &Options) -> Result<Evaluation> {
         volumes,
         notes,
         warnings,
-        settings: Settings {
-            least_brain_share: metrics::LEAST_BRAIN_SHARE,
-            lesions: options.lesions.clone(),
-            texture: options.texture.clone(),
-        },
+        settings: Settings::of(options),
     })
 }
 
@@ -220,20 +233,75 @@ fn brain_of(pair: &Pair<Input>, doubts: &mut Doubts) -> Result<(Array3<bool>, Br
     Err(of.fault(Error::BadImage(fault.into())))
 }
 
-/// The synthetic image after the one factor and offset that bring it nearest to the real one, and these two.
-fn fit(pair: &Pair<Input>, brain: &Array3<bool>, data_range: f64) -> Result<(Option<Volume>, [f64; 2])> {
-    let mut fitted = pair.synthetic.volume.clone();
-    let (factor, offset) = metrics::line_fit(fitted.voxels(), pair.reference.volume.voxels(), brain);
-    if !(factor.is_finite() && offset.is_finite()) {
-        let fault = format!("a fit with the factor {factor} and the offset {offset}");
-        return Err(pair.synthetic.fault(Error::BadImage(fault)));
-    }
-    ndarray::Zip::from(fitted.voxels_mut()).and(brain).for_each(|voxel, &inside| {
-        if inside {
-            *voxel = (factor * *voxel + offset).clamp(0.0, data_range as f32);
+/// Both images as they are compared.
+struct Compared<'a> {
+    real: CowArray<'a, f32, Ix3>,
+    synthetic: CowArray<'a, f32, Ix3>,
+    /// Factor and offset of the fit; 1 and 0 without one.
+    fit: [f64; 2],
+}
+
+impl<'a> Compared<'a> {
+    fn of(pair: &'a Pair<Input>, brain: &Array3<bool>, options: &Options) -> Result<Self> {
+        if options.normalize && options.data_range != 1.0 {
+            let fault = format!("a data range of {}: normalized images have 1", options.data_range);
+            return Err(crate::Error::Invalid(fault));
         }
-    });
-    Ok((Some(fitted), [factor, offset].map(f64::from)))
+        let (real, synthetic) = (&pair.reference.volume, &pair.synthetic.volume);
+        let mut compared = Self {
+            real: real.voxels().into(),
+            synthetic: synthetic.voxels().into(),
+            fit: [1.0, 0.0],
+        };
+        if options.normalize {
+            let [real, synthetic] = metrics::on_one_scale(real, synthetic, brain, false)
+                .map_err(|fault| pair.reference.fault(fault))?;
+            (compared.real, compared.synthetic) = (real.into(), synthetic.into());
+        }
+        if options.fit {
+            let from = synthetic.voxels();
+            let (factor, offset) = metrics::line_fit(from, compared.real.view(), brain);
+            if !(factor.is_finite() && offset.is_finite()) {
+                let fault = format!("a fit with the factor {factor} and the offset {offset}");
+                return Err(pair.synthetic.fault(Error::BadImage(fault)));
+            }
+            // From the image as it was: what normalizing would clip still counts.
+            let fitted = compared.synthetic.view_mut();
+            ndarray::Zip::from(fitted).and(from).and(brain).for_each(|fitted, &voxel, &inside| {
+                if inside {
+                    *fitted = (factor * voxel + offset).clamp(0.0, options.data_range as f32);
+                }
+            });
+            compared.fit = [factor, offset].map(f64::from);
+        }
+        Ok(compared)
+    }
+}
+
+/// Both images as they are compared, and the brain: for pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Images {
+    /// The real image.
+    pub real: Array3<f32>,
+    /// The synthetic image.
+    pub synthetic: Array3<f32>,
+    /// The brain.
+    pub brain: Array3<bool>,
+    /// Sizes of voxels in millimetres.
+    pub voxel_sizes_mm: [f64; 3],
+}
+
+/// The images of a pair as [`evaluate`] compares them.
+///
+/// # Errors
+/// Those of [`evaluate`] that are about images, but for refusals.
+pub fn images(pair: &Pair<Input>, options: &Options) -> Result<Images> {
+    let mut doubts = Doubts::default();
+    check_inputs(pair, &mut doubts)?;
+    let (brain, _) = brain_of(pair, &mut doubts)?;
+    let Compared { real, synthetic, .. } = Compared::of(pair, &brain, options)?;
+    let (real, synthetic) = (real.into_owned(), synthetic.into_owned());
+    Ok(Images { real, synthetic, brain, voxel_sizes_mm: pair.reference.volume.affine().voxel_sizes() })
 }
 
 /// Volumes need no grid: each map has its own voxels.
@@ -260,8 +328,7 @@ fn volumes_of(
 /// A pair that can be measured: finite, on one grid, with a brain.
 struct Subject<'a> {
     pair: &'a Pair<Input>,
-    /// The synthetic image, fitted where that is asked for.
-    synthetic: &'a Volume,
+    compared: Compared<'a>,
     brain: Array3<bool>,
     options: &'a Options,
 }
@@ -269,14 +336,14 @@ struct Subject<'a> {
 impl Subject<'_> {
     fn check_range(&self, doubts: &mut Doubts) {
         let Pair { reference, synthetic, .. } = self.pair;
-        let range = self.options.data_range;
-        doubts.about_range(reference, reference.volume.voxels(), &self.brain, range, true);
-        doubts.about_range(synthetic, self.synthetic.voxels(), &self.brain, range, false);
+        let (compared, range) = (&self.compared, self.options.data_range);
+        doubts.about_range(reference, compared.real.view(), &self.brain, range, true);
+        doubts.about_range(synthetic, compared.synthetic.view(), &self.brain, range, false);
     }
 
     fn fidelity(&self, notes: &mut Notes) -> Result<FidelityMeasures> {
         let Pair { reference, .. } = self.pair;
-        let (real, synthetic) = (reference.volume.voxels(), self.synthetic.voxels());
+        let (real, synthetic) = (self.compared.real.view(), self.compared.synthetic.view());
         let fidelity = fidelity::measure(real, synthetic, self.brain.view(), self.options.data_range);
         // Faults of the brain are its mask's.
         let of = self.pair.mask.as_ref().unwrap_or(reference);
@@ -308,11 +375,11 @@ impl Subject<'_> {
             return Ok(measures);
         };
         let (lesions, sizes) = (mask.mask(), mask.volume.affine().voxel_sizes());
-        let texture = |image: &Volume| {
+        let texture = |image: ArrayView3<'_, f32>| {
             let (lesions, brain) = (lesions.view(), self.brain.view());
-            texture::of_lesions(image.voxels(), lesions, brain, sizes, &self.options.texture)
+            texture::of_lesions(image, lesions, brain, sizes, &self.options.texture)
         };
-        let (reference, synthetic) = (texture(&self.pair.reference.volume)?, texture(self.synthetic)?);
+        let (reference, synthetic) = (texture(self.compared.real.view())?, texture(self.compared.synthetic.view())?);
         Ok(TextureMeasures::of(&reference, &synthetic, notes))
     }
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::golden::{assert_near, images};
 use crate::threads::run_on;
 use crate::volumes::labels::Region;
+use mrisynth::Volume;
 use mrisynth::Affine;
 
 const DIMS: (usize, usize, usize) = (24, 28, 16);

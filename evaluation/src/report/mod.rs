@@ -6,7 +6,7 @@ pub mod page;
 pub mod panel;
 pub mod plots;
 pub mod table;
-mod text;
+pub(crate) mod text;
 
 pub use page::{Block, Page, Provenance, Section};
 pub use panel::Png;

@@ -331,10 +331,6 @@ impl Table {
     /// Those of [`Self::check`].
     pub fn csv(&self) -> Result<String> {
         self.check()?;
-        let fault = |fault: &dyn std::fmt::Display| {
-            Error::from(mrisynth::Error::Internal(format!("a table could not be written: {fault}")))
-        };
-        let mut writer = csv::Writer::from_writer(Vec::new());
         let values = [
             "column",
             "value",
@@ -348,19 +344,17 @@ impl Table {
             "best",
             "undefined",
         ];
-        let heads = self.keys.iter().map(|key| harmless(key)).chain(values.map(String::from));
-        writer.write_record(heads).map_err(|e| fault(&e))?;
+        let heads = self.keys.iter().cloned().chain(values.map(String::from)).collect();
+        let mut records: Vec<Vec<String>> = vec![heads];
         for row in &self.rows {
             for ((entry, best), column) in row.entries.iter().zip(row.best()).zip(&self.columns) {
-                let keys = row.keys.iter().chain([column]).map(|key| harmless(key));
+                let keys = row.keys.iter().chain([column]).cloned();
                 let best = if best { "yes" } else { "" }.to_owned();
                 let [numbers @ .., undefined] = fields(&entry.cell);
-                let record = keys.chain(numbers).chain([entry.stars.clone(), best, undefined]);
-                writer.write_record(record).map_err(|e| fault(&e))?;
+                records.push(keys.chain(numbers).chain([entry.stars.clone(), best, undefined]).collect());
             }
         }
-        let bytes = writer.into_inner().map_err(|e| fault(&e))?;
-        String::from_utf8(bytes).map_err(|e| fault(&e))
+        text::csv(&records)
     }
 }
 
@@ -382,15 +376,10 @@ fn fields(cell: &Cell) -> [String; 8] {
             fields[0] = part.to_string();
             fields[5] = whole.to_string();
         }
-        Cell::Text(words) => fields[6] = harmless(words),
-        Cell::Undefined(reason) => fields[7] = harmless(reason),
+        Cell::Text(words) => fields[6] = words.clone(),
+        Cell::Undefined(reason) => fields[7] = reason.clone(),
     }
     fields
-}
-
-/// The text as no spreadsheet takes it for a formula.
-fn harmless(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 fn footnote_mark(number: usize) -> String {

@@ -1,5 +1,7 @@
 //! Text from users, made safe to stand in HTML, SVG, Markdown and on axes; numbers as readers write them.
 
+use crate::{Error, Result};
+
 /// The text without control characters, which XML cannot hold; each becomes U+FFFD, tabs and line ends a space.
 pub(super) fn clean(text: &str) -> String {
     text.chars()
@@ -95,6 +97,32 @@ pub(super) fn lines(text: &str, width: usize, most: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Records as CSV. Texts that a spreadsheet would take for a formula begin with an apostrophe; numbers stay as they are.
+///
+/// # Errors
+/// None that text gives.
+pub(crate) fn csv<'a, R>(records: &'a [R]) -> Result<String>
+where
+    &'a R: IntoIterator<Item = &'a String>,
+{
+    let fault = |fault: &dyn std::fmt::Display| {
+        Error::from(mrisynth::Error::Internal(format!("a table could not be written: {fault}")))
+    };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for record in records {
+        let fields = record.into_iter().map(|field| harmless(field));
+        writer.write_record(fields).map_err(|e| fault(&e))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| fault(&e))?;
+    String::from_utf8(bytes).map_err(|e| fault(&e))
+}
+
+/// The text as no spreadsheet takes it for a formula.
+fn harmless(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    if is_formula { format!("'{text}") } else { text.to_owned() }
 }
 
 #[cfg(test)]

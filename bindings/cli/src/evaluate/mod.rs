@@ -1,5 +1,6 @@
 //! `mrisynth evaluate`: a real image and a synthetic one in, how near they are out.
 
+mod study;
 mod table;
 
 use std::fs;
@@ -50,52 +51,70 @@ pub fn wants_json(arguments: &EvaluateArguments) -> bool {
 /// Evaluates as the arguments say, and prints or writes the result.
 ///
 /// # Errors
-/// Any of the library's, and those of `pair::evaluate`; then nothing was written.
+/// Any of the library's, those of `pair::evaluate` and of a study; then nothing was written.
 pub fn run(arguments: &EvaluateArguments) -> Result<()> {
-    let files = files(arguments);
+    match (&arguments.reference, &arguments.synthetic, &arguments.study) {
+        (_, _, Some(place)) => study::run(place, arguments),
+        (Some(reference), Some(synthetic), None) => {
+            let files = Pair {
+                mask: arguments.mask.clone(),
+                lesions_reference: arguments.lesions_reference.clone(),
+                lesions_synthetic: arguments.lesions_synthetic.clone(),
+                labels_reference: arguments.labels_reference.clone(),
+                labels_synthetic: arguments.labels_synthetic.clone(),
+                ..Pair::new(reference.clone(), synthetic.clone())
+            };
+            run_pair(&files, arguments)
+        }
+        _ => Err(Error::InvalidArgument("neither two images nor a study".into())),
+    }
+}
+
+/// Evaluates one pair.
+fn run_pair(files: &Pair<PathBuf>, arguments: &EvaluateArguments) -> Result<()> {
     let table_file = table_file(arguments);
     check_files(files.parts().chain(table_file).map(PathBuf::as_path))?;
     let to_file = arguments.json.as_ref().filter(|_| !wants_json(arguments));
     let outputs = to_file.map(|file| {
         let inputs = files.parts().chain(table_file);
-        let kept: Vec<Kept> = inputs.map(|input| (input.clone(), "it would replace an input")).collect();
-        Outputs::check(vec![file.clone()], &kept, arguments.force)
+        Outputs::check(vec![file.clone()], &kept(inputs.map(PathBuf::as_path)), arguments.force)
     });
     let outputs = outputs.transpose()?;
     let options = options(arguments)?;
 
-    let level = if arguments.quiet { LogLevel::Error } else { LogLevel::Warning };
-    let console = Console::new(Verbosity { level, progress: false });
+    let console = console(arguments, false);
     let evaluation = threads::run_on(thread_count(arguments.threads), || {
         pair::evaluate(&files.clone().read(&Limits::default())?, &options)
     })?;
     evaluation.warnings.iter().for_each(|warning| console.log(LogLevel::Warning, warning));
-    let report = Report::new(&files, arguments, evaluation);
+    let report = Report::new(files, arguments, evaluation);
 
     if wants_json(arguments) {
         return print_json(&report);
     }
     if let (Some(outputs), Some(file)) = (outputs, to_file) {
-        let text =
-            serde_json::to_string_pretty(&report).map_err(|fault| Error::Internal(fault.to_string()))?;
         let staging = outputs.stage()?;
-        staging.write_bytes(file, (text + "\n").as_bytes())?;
+        staging.write_bytes(file, json_text(&report)?.as_bytes())?;
         staging.publish()?;
         return if arguments.quiet { Ok(()) } else { print(&one_line(&report.to_line(file))) };
     }
     print(&table::of(&report))
 }
 
-fn files(arguments: &EvaluateArguments) -> Pair<PathBuf> {
-    Pair {
-        reference: arguments.reference.clone(),
-        synthetic: arguments.synthetic.clone(),
-        mask: arguments.mask.clone(),
-        lesions_reference: arguments.lesions_reference.clone(),
-        lesions_synthetic: arguments.lesions_synthetic.clone(),
-        labels_reference: arguments.labels_reference.clone(),
-        labels_synthetic: arguments.labels_synthetic.clone(),
-    }
+/// What must not be replaced.
+fn kept<'a>(inputs: impl Iterator<Item = &'a Path>) -> Vec<Kept> {
+    inputs.map(|input| (input.to_owned(), "it would replace an input")).collect()
+}
+
+fn console(arguments: &EvaluateArguments, progress: bool) -> Console {
+    let level = if arguments.quiet { LogLevel::Error } else { LogLevel::Warning };
+    Console::new(Verbosity { level, progress: progress && !arguments.quiet })
+}
+
+/// A file of JSON.
+fn json_text(of: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(of).map_err(|fault| Error::Internal(fault.to_string()))?;
+    Ok(text + "\n")
 }
 
 /// The file of a table of labels that is not built in.
@@ -111,6 +130,7 @@ fn options(arguments: &EvaluateArguments) -> Result<pair::Options> {
         None => LabelTable::freesurfer(),
     };
     Ok(pair::Options {
+        normalize: arguments.normalize,
         fit: arguments.fit,
         label_table,
         accept_implausible: arguments.accept_implausible,

@@ -41,6 +41,9 @@ fn about(report: &Report) -> String {
         ),
         format!("data range       {}", evaluation.data_range),
     ];
+    if evaluation.normalize {
+        lines.push("normalized       the real image's 99.5th percentile in the brain is 1".into());
+    }
     if evaluation.fit {
         let (factor, offset) = (evaluation.fit_factor, evaluation.fit_offset);
         lines.push(format!("fit              synthetic image times {factor:.5} plus {offset:.5}"));
