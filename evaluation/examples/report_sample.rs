@@ -133,6 +133,7 @@ fn bars() -> Result<Vec<Svg>> {
                 name: (*name).into(),
                 mean: *mean,
                 interval: Some((mean - half, mean + half)),
+                is_real: false,
             })
             .collect(),
         comparisons,

@@ -211,7 +211,7 @@ mod tests {
             }],
             notes: vec![EVIL.into()],
         };
-        let bar = Bar { name: EVIL.into(), mean: 1.0, interval: None };
+        let bar = Bar { name: EVIL.into(), mean: 1.0, interval: None, is_real: false };
         let chart = BarChart { title: EVIL.into(), up: EVIL.into(), bars: vec![bar], comparisons: vec![] };
         let (image, brain) = (Array3::<f32>::zeros((9, 9, 9)), Array3::from_elem((9, 9, 9), true));
         let (image, brain) = (image.view(), brain.view());

@@ -2,8 +2,8 @@
 
 use super::measure::Kind;
 use super::summary::{Compared, REAL, Summary};
-use super::{Cohort, distinct};
 use super::values::Values;
+use super::{Cohort, distinct};
 use crate::measured::Measured;
 use crate::report::table::{Best, Cell, Entry, Row, Table};
 use crate::statistics::describe::Description;
@@ -21,12 +21,14 @@ struct Keys {
 
 impl Keys {
     fn of(summaries: &[Summary]) -> Self {
-        let any = |name: fn(&Cohort) -> &String| summaries.iter().any(|summary| !name(&summary.cohort).is_empty());
+        let any =
+            |name: fn(&Cohort) -> &String| summaries.iter().any(|summary| !name(&summary.cohort).is_empty());
         Self { dataset: any(|cohort| &cohort.dataset), translation: any(|cohort| &cohort.translation) }
     }
 
     fn heads(&self) -> Vec<String> {
-        let heads = [(self.dataset, "Dataset"), (self.translation, "Translation"), (true, "N"), (true, "Metric")];
+        let heads =
+            [(self.dataset, "Dataset"), (self.translation, "Translation"), (true, "N"), (true, "Metric")];
         heads.into_iter().filter(|(is_there, _)| *is_there).map(|(_, head)| head.to_owned()).collect()
     }
 
@@ -58,7 +60,7 @@ pub fn of_kind(summaries: &[Summary], values: &Values<'_>, kind: Kind) -> Option
             let entry = |column: &String| {
                 let undefined = || values.reason(&summary.cohort, column, measure);
                 let cell = mean(compared, column).unwrap_or_else(|| Cell::Undefined(undefined()));
-                let stars = compared.stars(&summary.baseline, column).text();
+                let stars = compared.stars(baseline(summary, kind), column).text();
                 Entry { cell, stars: stars.into() }
             };
             let entries = columns.iter().map(entry).collect();
@@ -75,7 +77,7 @@ pub fn of_kind(summaries: &[Summary], values: &Values<'_>, kind: Kind) -> Option
         Kind::Volumes => "Volumes of synthetic images less those of real images, in percent of the latter.",
         Kind::Texture => "Texture in the lesions of the real image and around them.",
     };
-    let notes = vec![format!("{STARS}, against {}.", baselines(summaries))];
+    let notes = vec![format!("{STARS}, against {}.", baselines(summaries, kind))];
     Some(Table { caption: caption.into(), keys: keys.heads(), columns, rows, notes })
 }
 
@@ -83,10 +85,16 @@ fn methods(summaries: &[Summary]) -> Vec<String> {
     distinct(summaries.iter().flat_map(|summary| summary.methods.iter().cloned()))
 }
 
-/// The methods that stars refer to, in words.
-fn baselines(summaries: &[Summary]) -> String {
-    let baselines = distinct(summaries.iter().map(|summary| summary.baseline.as_str()));
+/// What stars refer to: the real image where it has a column.
+fn baseline(summary: &Summary, kind: Kind) -> &str {
+    if kind == Kind::Texture { REAL } else { &summary.baseline }
+}
+
+/// What stars refer to, in words.
+fn baselines(summaries: &[Summary], kind: Kind) -> String {
+    let baselines = distinct(summaries.iter().map(|summary| baseline(summary, kind)));
     match baselines.as_slice() {
+        [REAL] => format!("the {REAL}"),
         [one] => (*one).to_owned(),
         _ => "the first method of each cohort".into(),
     }
@@ -177,10 +185,5 @@ fn in_words(equivalence: &Equivalence) -> String {
         Verdict::Inconclusive => "inconclusive",
     };
     let interval = equivalence.interval;
-    format!(
-        "{verdict}, p {} [{:.2}, {:.2}]",
-        p_text(equivalence.p),
-        interval.low,
-        interval.high
-    )
+    format!("{verdict}, p {} [{:.2}, {:.2}]", p_text(equivalence.p), interval.low, interval.high)
 }

@@ -39,7 +39,7 @@ pub enum Region {
     Csf,
     /// Ventricles with their choroid plexus.
     Ventricles,
-    /// Cerebrospinal fluid outside the ventricles: label 24, SynthSeg's "csf".
+    /// Cerebrospinal fluid outside the ventricles: label 24, SynthSeg's "csf". Only tables that tell ventricles apart have it.
     CsfOutsideVentricles,
 }
 
@@ -74,6 +74,12 @@ impl Region {
             Self::Ventricles => "ventricles",
             Self::CsfOutsideVentricles => "csf_outside_ventricles",
         }
+    }
+
+    /// Whether a table's labels can tell it from other regions.
+    fn is_known_to(self, table: &LabelTable) -> bool {
+        let tells_ventricles = self != Self::CsfOutsideVentricles || table.has(|of| of == Tissue::Ventricle);
+        tells_ventricles && table.has(|tissue| self.includes(tissue))
     }
 
     /// Whether the region includes this tissue.
@@ -151,7 +157,7 @@ pub fn volumes(labels: ArrayView3<'_, f32>, sizes: [f64; 3], table: &LabelTable)
         // An empty sum of floats would be -0.
         structures.iter().filter(inside).fold(0.0, |sum, volume| sum + volume.ml)
     };
-    let regions = Region::ALL.into_iter().filter(|region| table.has(|tissue| region.includes(tissue)));
+    let regions = Region::ALL.into_iter().filter(|region| region.is_known_to(table));
     let regions_ml = regions.map(|region| (region, of_region(region))).collect();
     Ok(Volumes { regions_ml, structures, unknown })
 }
@@ -273,7 +279,6 @@ mod tests {
             (Region::GreyMatter, 20.0),
             (Region::WhiteMatter, 30.0),
             (Region::Csf, 10.0),
-            (Region::CsfOutsideVentricles, 10.0),
         ];
         assert_eq!(found, expected);
     }

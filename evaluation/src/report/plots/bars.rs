@@ -1,10 +1,10 @@
 //! Bars with their intervals: the means of several methods, as the paper's Figure 4 has them.
 
 use plotters::element::{PathElement, Rectangle};
-use plotters::style::Color;
+use plotters::style::{Color, RGBColor};
 
 use super::columns::{Chart, Columns};
-use super::{Comparison, INK, Svg, bounds, colour_of, drawable, fault, widened};
+use super::{Comparison, INK, REAL_COLOUR, Svg, bounds, colour_of, drawable, fault, widened};
 use crate::{Error, Result};
 
 /// Half the width of a bar, and of the caps of its interval, in columns.
@@ -33,6 +33,8 @@ pub struct Bar {
     pub mean: f64,
     /// Where its interval begins and ends, if there is one.
     pub interval: Option<(f64, f64)>,
+    /// Whether it is the real image's own value and no method's: it is grey, and takes no method's colour.
+    pub is_real: bool,
 }
 
 impl BarChart {
@@ -67,15 +69,17 @@ impl BarChart {
             Columns { title: &self.title, up: &self.up, names, comparisons: &self.comparisons, range };
         columns.draw(|chart| {
             let line = [(0.0, 0.0), (self.bars.len() as f64, 0.0)];
-            self.bars.iter().enumerate().try_for_each(|(column, bar)| draw_bar(chart, column, bar))?;
+            for (column, bar) in self.bars.iter().enumerate() {
+                let method = self.bars[..column].iter().filter(|bar| !bar.is_real).count();
+                draw_bar(chart, column, bar, if bar.is_real { REAL_COLOUR } else { colour_of(method) })?;
+            }
             chart.draw_series([PathElement::new(line, INK)]).map_err(fault).map(|_| ())
         })
     }
 }
 
-fn draw_bar(chart: &mut Chart<'_, '_>, column: usize, bar: &Bar) -> Result<()> {
+fn draw_bar(chart: &mut Chart<'_, '_>, column: usize, bar: &Bar, colour: RGBColor) -> Result<()> {
     let middle = column as f64 + 0.5;
-    let colour = colour_of(column);
     let corners = [(middle - HALF, 0.0), (middle + HALF, bar.mean)];
     chart.draw_series([Rectangle::new(corners, colour.filled())]).map_err(fault)?;
     if let Some((low, high)) = bar.interval {
@@ -96,8 +100,12 @@ mod tests {
     use super::*;
 
     fn chart() -> BarChart {
-        let bar =
-            |name: &str, mean| Bar { name: name.into(), mean, interval: Some((mean - 1.0, mean + 1.0)) };
+        let bar = |name: &str, mean| Bar {
+            name: name.into(),
+            mean,
+            interval: Some((mean - 1.0, mean + 1.0)),
+            is_real: false,
+        };
         let starred = |first, second, stars: &str| Comparison { first, second, stars: stars.into() };
         BarChart {
             title: "T2w to T1w".into(),
@@ -114,6 +122,16 @@ mod tests {
 
     fn attribute(element: &super::super::testing::Element, name: &str) -> f64 {
         element[name].parse().unwrap()
+    }
+
+    #[test]
+    fn the_real_image_takes_no_methods_colour() {
+        let mut chart = chart();
+        chart.bars[0].is_real = true;
+        let svg = chart.draw().unwrap();
+        let left = |colour| attribute(&filled(&svg, "rect", colour)[0], "x");
+        assert!(left("#6E6E6E") < left("#0072B2") && left("#0072B2") < left("#D55E00"));
+        assert!(filled(&svg, "rect", "#009E73").is_empty());
     }
 
     #[test]
@@ -164,7 +182,7 @@ mod tests {
     #[test]
     fn odd_values_are_drawn_or_refused_with_a_reason() {
         for means in [vec![0.0], vec![-1.0, 2.0], vec![-3.0, -2.0], vec![1e-30], vec![1e90], vec![1.0; 6]] {
-            let bar = |mean: &f64| Bar { name: "a".into(), mean: *mean, interval: None };
+            let bar = |mean: &f64| Bar { name: "a".into(), mean: *mean, interval: None, is_real: false };
             let chart = BarChart { bars: means.iter().map(bar).collect(), comparisons: vec![], ..chart() };
             let svg = chart.draw().unwrap();
             assert!(!svg.as_str().contains("NaN") && !svg.as_str().contains("inf"));
