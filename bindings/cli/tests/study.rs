@@ -83,7 +83,7 @@ fn results_are_the_same_for_any_number_of_threads_and_replaced_only_if_asked() {
     evaluate(&workplace, "--threads 1").succeeded();
     let files = ["results/study.json", "results/values.csv", "results/comparisons.csv"];
     let first = files.map(|file| workplace.bytes(file));
-    evaluate(&workplace, "--threads 3").failed(4, "exists");
+    evaluate(&workplace, "--threads 3").failed(12, "exists");
     evaluate(&workplace, "--threads 3 --force").succeeded();
     assert!(files.map(|file| workplace.bytes(file)) == first);
     let json = evaluate(&workplace, "--force --json -").succeeded().json();
@@ -97,7 +97,7 @@ fn everything_missing_is_told_at_once_and_nothing_is_written() {
     for name in ["real2.nii.gz", "far4.nii.gz"] {
         fs::remove_file(workplace.path("images").join(name)).unwrap();
     }
-    let outcome = evaluate(&workplace, "").failed(4, "real2.nii.gz");
+    let outcome = evaluate(&workplace, "").failed(12, "real2.nii.gz");
     assert!(outcome.stderr().contains("far4.nii.gz"));
     assert_eq!(workplace.files(), ["images"]);
 }
@@ -107,7 +107,7 @@ fn pairs_that_cannot_be_measured_end_the_study_or_are_left_out() {
     let workplace = workplace();
     write(&workplace, "images/near2.nii.gz", 1.5, 0.7);
     write(&workplace, "images/far3.nii.gz", 1.0, 70.0);
-    let outcome = evaluate(&workplace, "").failed(3, "2 of 8 pairs cannot be measured: p2, near: ");
+    let outcome = evaluate(&workplace, "").failed(14, "2 of 8 pairs cannot be measured: p2, near: ");
     assert!(outcome.stderr().contains("spacing") && outcome.stderr().contains("p3, far: "));
     assert_eq!(workplace.files(), ["images"]);
 
@@ -128,7 +128,7 @@ fn images_of_any_scale_are_measured_after_normalizing() {
     for subject in 1..=4 {
         write(&workplace, &format!("images/real{subject}.nii.gz"), 1.0, 800.0);
     }
-    evaluate(&workplace, "").failed(5, "8 of 8 pairs cannot be measured");
+    evaluate(&workplace, "").failed(18, "8 of 8 pairs cannot be measured");
     evaluate(&workplace, "--normalize --fit").succeeded();
     let study = workplace.json("results/study.json");
     for pair in study["pairs"].as_array().unwrap() {
@@ -142,15 +142,15 @@ fn images_of_any_scale_are_measured_after_normalizing() {
 #[test]
 fn faulty_lists_and_options_are_told() {
     let workplace = workplace();
-    evaluate(&workplace, "--baseline nearest").failed(2, "\"nearest\" is no method: near, far");
-    evaluate(&workplace, "--equivalence-margin 0").failed(2, "margin");
-    evaluate(&workplace, "--json results.json").failed(2, "--json takes - only");
-    evaluate(&workplace, "--reference-derivative x").failed(2, "BIDS");
+    evaluate(&workplace, "--baseline nearest").failed(11, "\"nearest\" is no method: near, far");
+    evaluate(&workplace, "--equivalence-margin 0").failed(11, "margin");
+    evaluate(&workplace, "--json results.json").failed(11, "--json takes - only");
+    evaluate(&workplace, "--reference-derivative x").failed(11, "BIDS");
     fs::write(workplace.path("images/study.csv"), "subject,method,reference,synthetic\np1,,r,s\np2,m,,s\n")
         .unwrap();
-    evaluate(&workplace, "").failed(2, "line 2 has no method; line 3 has no reference");
+    evaluate(&workplace, "").failed(11, "line 2 has no method; line 3 has no reference");
     fs::write(workplace.path("images/study.csv"), [0xff, 0xfe, 0]).unwrap();
-    evaluate(&workplace, "").failed(4, "study.csv");
+    evaluate(&workplace, "").failed(12, "study.csv");
     assert_eq!(workplace.files(), ["images"]);
     let together = ["evaluate", "--study", "images/study.csv", "-o", "x", "--mask", "m.nii"];
     assert_eq!(workplace.run(together).code(), 2);
@@ -176,5 +176,5 @@ fn a_bids_dataset_is_a_study() {
     assert_eq!(study["cohorts"][0]["baseline"], "B");
     fs::remove_file(workplace.path("data/sub-02/anat/sub-02_T1w.nii.gz")).unwrap();
     let outcome = workplace.run(["evaluate", "--study", "data", "-o", "results", "--force"]);
-    outcome.failed(2, "there is no real T1w of it");
+    outcome.failed(11, "there is no real T1w of it");
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::measure::{Kind, Measure, region_name};
 use super::values::Values;
-use super::{Cohort, Measured, Results, distinct};
+use super::{Case, Cohort, Measured, Results, distinct};
 use crate::lesions::counts;
 use crate::lesions::sizes::SizeDistribution;
 use crate::measured;
@@ -118,35 +118,47 @@ impl VolumeAgreement {
     }
 }
 
+impl Options {
+    /// Checks the options, before any work, against the methods of each cohort.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the margin is out of range, the baseline is no method of a cohort, or a method is called [`REAL`].
+    pub fn check<'a>(&self, cases: impl Iterator<Item = &'a Case> + Clone) -> Result<()> {
+        let margin = self.equivalence_margin_percent;
+        if !(margin > 0.0 && margin < 100.0) {
+            return Err(Error::Invalid(format!("a margin of {margin} %: it must be above 0 and below 100")));
+        }
+        for cohort in distinct(cases.clone().map(|case| &case.cohort)) {
+            let of_cohort = cases.clone().filter(|case| case.cohort == *cohort);
+            let methods = distinct(of_cohort.map(|case| case.method.as_str()));
+            if methods.contains(&REAL) {
+                let fault = format!("no method may be called {REAL:?}: that is the real image's column");
+                return Err(Error::Invalid(fault));
+            }
+            if let Some(baseline) = self.baseline.as_deref().filter(|baseline| !methods.contains(baseline)) {
+                let name = cohort.name();
+                let of = if name.is_empty() { String::new() } else { format!(" of {name}") };
+                let names = methods.join(", ");
+                return Err(Error::Invalid(format!("the baseline {baseline:?} is no method{of}: {names}")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Summarizes a study's results, a cohort each.
 ///
 /// # Errors
-/// [`Error::Invalid`] for options out of range, a baseline that is no method of a cohort, and a method called [`REAL`].
+/// Those of [`Options::check`].
 pub fn summarize(results: &Results, options: &Options) -> Result<Vec<Summary>> {
-    let margin = options.equivalence_margin_percent;
-    if !(margin > 0.0 && margin < 100.0) {
-        return Err(Error::Invalid(format!("a margin of {margin} %: it must be above 0 and below 100")));
-    }
-    if results.methods().contains(&REAL) {
-        return Err(Error::Invalid(format!(
-            "no method may be called {REAL:?}: that is the real image's column"
-        )));
-    }
+    options.check(results.measured.iter().map(|measured| &measured.case))?;
     let values = Values::of(results)?;
     results.cohorts().into_iter().map(|cohort| of_cohort(results, &values, cohort, options)).collect()
 }
 
 fn of_cohort(results: &Results, values: &Values<'_>, cohort: &Cohort, options: &Options) -> Result<Summary> {
     let methods = values.methods(cohort);
-    let baseline = match &options.baseline {
-        Some(baseline) if !methods.contains(baseline) => {
-            let of = if cohort.name().is_empty() { String::new() } else { format!(" of {}", cohort.name()) };
-            let names = methods.join(", ");
-            return Err(Error::Invalid(format!("the baseline {baseline:?} is no method{of}: {names}")));
-        }
-        Some(baseline) => baseline.clone(),
-        None => methods.first().cloned().unwrap_or_default(),
-    };
+    let baseline = options.baseline.clone().or_else(|| methods.first().cloned()).unwrap_or_default();
     let compare = |measure: Measure| {
         let table = values.table(cohort, &measure)?;
         let comparison = statistics::compare(&table, options.statistics)?;

@@ -52,6 +52,7 @@ pub fn run(place: &Path, arguments: &EvaluateArguments) -> Result<()> {
     let inputs = study.files().into_iter().chain(table_file).chain([place]);
     let outputs = Outputs::check(places.clone(), &kept(inputs), arguments.force)?;
     let (measuring, comparing) = (options(arguments)?, comparing(arguments));
+    comparing.check(study.cases().iter())?;
 
     let (results, texts) = threads::run_on(thread_count(arguments.threads), || {
         let results = evaluate(&study, &measuring, arguments)?;
