@@ -1,12 +1,13 @@
 //! Means with 95 % confidence intervals by Student's t distribution.
 
+use mrisynth_evaluation::statistics::Undefined;
+use mrisynth_evaluation::statistics::describe::{mean, t_interval};
 use serde::Serialize;
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::error::Error;
 
-/// The share of the t distribution that lies below an interval's upper end.
-const UPPER: f64 = 0.975;
+/// The intervals' confidence.
+const CONFIDENCE: f64 = 0.95;
 
 /// A mean and how well it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -26,23 +27,14 @@ impl Interval {
     /// # Errors
     /// [`Error::Data`] if there is no value, or one that is not finite.
     pub fn of(values: &[f64]) -> Result<Self, Error> {
+        let undefined = |reason: Undefined| Error::Data(format!("there is no average: {reason}"));
         let count = values.len();
-        if count == 0 {
-            return Err(Error::Data("there is nothing to average".into()));
-        }
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(Error::Data(format!("{value} cannot be averaged")));
-        }
-        let mean = values.iter().sum::<f64>() / count as f64;
+        let mean = mean(values).map_err(undefined)?;
         if count == 1 {
             return Ok(Self { count, mean, bounds: None });
         }
-        let freedom = (count - 1) as f64;
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / freedom;
-        let student =
-            StudentsT::new(0.0, 1.0, freedom).map_err(|e| mrisynth::Error::Internal(e.to_string()))?;
-        let half = student.inverse_cdf(UPPER) * (variance / count as f64).sqrt();
-        Ok(Self { count, mean, bounds: Some((mean - half, mean + half)) })
+        let interval = t_interval(values, CONFIDENCE).map_err(undefined)?;
+        Ok(Self { count, mean, bounds: Some((interval.low, interval.high)) })
     }
 
     /// `mean [low, high]`, or the mean alone.
