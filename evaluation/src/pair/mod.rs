@@ -1,10 +1,10 @@
 //! One real image and one synthetic one, with what masks and label maps there are: everything measured.
 
-mod grid;
+pub(crate) mod grid;
 pub mod input;
 pub mod measures;
 pub mod notes;
-mod plausible;
+pub(crate) mod plausible;
 
 use mrisynth::{Error, metrics};
 use ndarray::{Array3, ArrayView3, CowArray, Ix3};
@@ -248,11 +248,8 @@ impl<'a> Compared<'a> {
             return Err(crate::Error::Invalid(fault));
         }
         let (real, synthetic) = (&pair.reference.volume, &pair.synthetic.volume);
-        let mut compared = Self {
-            real: real.voxels().into(),
-            synthetic: synthetic.voxels().into(),
-            fit: [1.0, 0.0],
-        };
+        let mut compared =
+            Self { real: real.voxels().into(), synthetic: synthetic.voxels().into(), fit: [1.0, 0.0] };
         if options.normalize {
             let [real, synthetic] = metrics::on_one_scale(real, synthetic, brain, false)
                 .map_err(|fault| pair.reference.fault(fault))?;
@@ -379,7 +376,8 @@ impl Subject<'_> {
             let (lesions, brain) = (lesions.view(), self.brain.view());
             texture::of_lesions(image, lesions, brain, sizes, &self.options.texture)
         };
-        let (reference, synthetic) = (texture(self.compared.real.view())?, texture(self.compared.synthetic.view())?);
+        let (reference, synthetic) =
+            (texture(self.compared.real.view())?, texture(self.compared.synthetic.view())?);
         Ok(TextureMeasures::of(&reference, &synthetic, notes))
     }
 }
