@@ -6,8 +6,8 @@ use super::*;
 use crate::golden::{assert_near, images};
 use crate::threads::run_on;
 use crate::volumes::labels::Region;
-use mrisynth::Volume;
 use mrisynth::Affine;
+use mrisynth::Volume;
 
 const DIMS: (usize, usize, usize) = (24, 28, 16);
 const SIZES: [f64; 3] = [1.0, 1.5, 2.0];

@@ -345,7 +345,11 @@ mod tests {
             assert!(found.converged);
             let agreement = dice(&found.mask, &phantom::lesions());
             assert!(agreement > least, "{sequence:?}: {agreement}");
-            assert_eq!(components(&found.mask, Connectivity::Corners).len(), phantom::LESIONS.len(), "{sequence:?}");
+            assert_eq!(
+                components(&found.mask, Connectivity::Corners).len(),
+                phantom::LESIONS.len(),
+                "{sequence:?}"
+            );
         }
     }
 
@@ -372,7 +376,9 @@ mod tests {
     #[test]
     fn stricter_options_find_less() {
         let options = LesionOptions::of(Sequence::Flair);
-        let count = |options: &LesionOptions| components(&found(Sequence::Flair, true, options).mask, Connectivity::Corners).len();
+        let count = |options: &LesionOptions| {
+            components(&found(Sequence::Flair, true, options).mask, Connectivity::Corners).len()
+        };
         // The smallest lesion has 0.27 ml.
         assert_eq!(count(&LesionOptions { smallest: 400.0, ..options }), 2);
         assert_eq!(count(&LesionOptions { smallest: 1e5, ..options }), 0);

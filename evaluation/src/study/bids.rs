@@ -38,8 +38,9 @@ impl Named {
         let mut parts: Vec<&str> = stem.split('_').collect();
         let suffix = parts.pop()?.to_owned();
         let entities = parts.into_iter().map(|part| part.split_once('-'));
-        let mut entities: BTreeMap<String, String> =
-            entities.map(|part| part.map(|(key, value)| (key.to_owned(), value.to_owned()))).collect::<Option<_>>()?;
+        let mut entities: BTreeMap<String, String> = entities
+            .map(|part| part.map(|(key, value)| (key.to_owned(), value.to_owned())))
+            .collect::<Option<_>>()?;
         let (desc, label) = (entities.remove("desc"), entities.remove("label"));
         Some(Self { path: path.to_owned(), entities, desc, label, suffix })
     }
@@ -168,7 +169,8 @@ fn files(root: &Path) -> Result<Vec<Named>> {
     for subject in folders(root, "sub-")? {
         let subject = root.join(subject);
         let sessions = folders(&subject, "ses-")?;
-        for place in [subject.clone()].into_iter().chain(sessions.iter().map(|session| subject.join(session))) {
+        for place in [subject.clone()].into_iter().chain(sessions.iter().map(|session| subject.join(session)))
+        {
             let folder = place.join("anat");
             if folder.is_dir() {
                 files.extend(entries(&folder)?.iter().filter_map(|name| Named::of(&folder.join(name))));
@@ -236,11 +238,7 @@ mod tests {
         let names: Vec<String> = study.cases().iter().map(Case::name).collect();
         assert_eq!(
             names,
-            [
-                "sub-01, A (T2w to T1w)",
-                "sub-01_acq-x, B (T2w to T1w)",
-                "sub-02_ses-a, B (T1w to T2w)"
-            ]
+            ["sub-01, A (T2w to T1w)", "sub-01_acq-x, B (T2w to T1w)", "sub-02_ses-a, B (T1w to T2w)"]
         );
         let files = &study.cases()[0].files;
         let found = [
@@ -291,7 +289,8 @@ mod tests {
         let fault = read(folder.path(), None).unwrap_err().to_string();
         assert!(fault.contains("sub-01_desc-synthetic_T1w.nii.gz: there is no real T1w of it"), "{fault}");
         assert!(fault.contains("sub-02_desc-synthetic_T1w.nii.gz: there are 2 real images of it"), "{fault}");
-        let empty = dataset(&["derivatives/A/sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_T1w.nii.gz"]);
+        let empty =
+            dataset(&["derivatives/A/sub-01/anat/sub-01_T1w.nii.gz", "sub-01/anat/sub-01_T1w.nii.gz"]);
         assert!(read(empty.path(), None).unwrap_err().to_string().contains("no desc-synthetic image"));
         assert!(read(&empty.path().join("none"), None).is_err());
     }

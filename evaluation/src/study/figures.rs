@@ -1,9 +1,9 @@
 //! A study's plots, as the paper has them: bars, boxes, agreement of volumes, lesions by size.
 
+use super::distinct;
 use super::measure::Kind;
 use super::summary::{Compared, Summary};
 use super::values::Values;
-use super::distinct;
 use crate::Result;
 use crate::report::Svg;
 use crate::report::plots::Comparison;
@@ -18,7 +18,8 @@ pub fn bars(summary: &Summary, kind: Kind) -> Result<Vec<Svg>> {
 }
 
 fn bar_chart(summary: &Summary, compared: &Compared) -> Result<Svg> {
-    let groups = compared.comparison.groups.iter().filter_map(|group| Some((group, group.available.value()?)));
+    let groups =
+        compared.comparison.groups.iter().filter_map(|group| Some((group, group.available.value()?)));
     let (names, bars): (Vec<&str>, Vec<Bar>) = groups
         .map(|(group, description)| {
             let interval = description.t_interval.value().map(|interval| (interval.low, interval.high));

@@ -52,7 +52,8 @@ fn parse(text: &str, folder: &Path) -> Result<Vec<Case>> {
     for record in reader.records() {
         let record = record.map_err(unreadable)?;
         let line = record.position().map_or(0, csv::Position::line);
-        let field = |name: &str| columns.get(name).and_then(|at| record.get(*at)).filter(|text| !text.is_empty());
+        let field =
+            |name: &str| columns.get(name).and_then(|at| record.get(*at)).filter(|text| !text.is_empty());
         let missing: Vec<_> = REQUIRED.into_iter().filter(|name| field(name).is_none()).collect();
         if !missing.is_empty() {
             faults.push(format!("line {line} has no {}", missing.join(", no ")));

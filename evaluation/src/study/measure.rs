@@ -20,8 +20,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the report's order.
-    pub const ALL: [Self; 5] =
-        [Self::Fidelity, Self::Sharpness, Self::Lesions, Self::Volumes, Self::Texture];
+    pub const ALL: [Self; 5] = [Self::Fidelity, Self::Sharpness, Self::Lesions, Self::Volumes, Self::Texture];
 
     /// The heading of its section.
     pub fn title(self) -> &'static str {
@@ -76,7 +75,13 @@ fn images() -> Vec<Measure> {
         ("ssim", "SSIM, 7 x 7 window", Kind::Fidelity, Best::Highest, 4),
         ("ssim_gaussian", "SSIM, Gaussian window", Kind::Fidelity, Best::Highest, 4),
         ("mae", "MAE", Kind::Fidelity, Best::Lowest, 4),
-        ("laplacian_ratio", "Laplacian energy, ratio to the real image's", Kind::Sharpness, Best::Nearest(1.0), 3),
+        (
+            "laplacian_ratio",
+            "Laplacian energy, ratio to the real image's",
+            Kind::Sharpness,
+            Best::Nearest(1.0),
+            3,
+        ),
         ("gradient_mae", "MAE of gradients", Kind::Sharpness, Best::Lowest, 4),
     ];
     let of = |(suffix, place): (&'static str, &'static str)| {
@@ -108,7 +113,13 @@ fn lesions() -> Vec<Measure> {
 
 /// The difference of a region's volume.
 fn volume(region: Region) -> Measure {
-    let drawn = [Region::Intracranial, Region::CorticalGreyMatter, Region::GreyMatter, Region::WhiteMatter, Region::Csf];
+    let drawn = [
+        Region::Intracranial,
+        Region::CorticalGreyMatter,
+        Region::GreyMatter,
+        Region::WhiteMatter,
+        Region::Csf,
+    ];
     let key = format!("volumes.{}.difference_percent", region.key());
     let name = format!("{}, difference (%)", region_name(region));
     Measure::new(&key, &name, Kind::Volumes, Best::Nearest(0.0), 2, drawn.contains(&region))

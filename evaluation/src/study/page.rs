@@ -6,10 +6,10 @@ use super::measure::Kind;
 use super::summary::{Options as Comparing, Summary};
 use super::values::Values;
 use super::{Cohort, Measured, Results, distinct, figures, tables};
+use crate::Result;
 use crate::pair::{self, Options};
 use crate::report::panel::{self, Images};
 use crate::report::{Block, Page, Provenance, Section};
-use crate::Result;
 
 /// The report of a study's results. Images of two subjects of each cohort, the median one and the worst, are read again.
 ///
@@ -42,9 +42,13 @@ fn what_was_measured(
     comparing: &Comparing,
 ) -> Section {
     let scale = if measuring.normalize {
-        "Both images were brought to 0..1 first: the real one's 99.5th percentile inside the brain is 1.".to_owned()
+        "Both images were brought to 0..1 first: the real one's 99.5th percentile inside the brain is 1."
+            .to_owned()
     } else {
-        format!("Images were taken as they are; PSNR and SSIM are relative to a range of {}.", measuring.data_range)
+        format!(
+            "Images were taken as they are; PSNR and SSIM are relative to a range of {}.",
+            measuring.data_range
+        )
     };
     let mut lines = vec![
         "Images were measured on each axial slice with at least 2 % brain, and averaged over these and then over subjects."
@@ -79,7 +83,10 @@ fn what_was_measured(
     let faults: Vec<String> =
         results.faults.iter().map(|fault| format!("{}: {}", fault.case.name(), fault.fault)).collect();
     if !faults.is_empty() {
-        blocks.push(Block::Paragraph(format!("Left out of everything below, {}:", counted(faults.len(), "pair"))));
+        blocks.push(Block::Paragraph(format!(
+            "Left out of everything below, {}:",
+            counted(faults.len(), "pair")
+        )));
         blocks.push(Block::List(faults));
     }
     let warned = results.measured.iter().flat_map(|measured| {
@@ -99,7 +106,8 @@ fn counted(count: usize, what: &str) -> String {
 
 /// The tables and plots of a kind.
 fn of_kind(summaries: &[Summary], values: &Values<'_>, kind: Kind) -> Result<Vec<Block>> {
-    let mut blocks: Vec<Block> = tables::of_kind(summaries, values, kind).map(Block::Table).into_iter().collect();
+    let mut blocks: Vec<Block> =
+        tables::of_kind(summaries, values, kind).map(Block::Table).into_iter().collect();
     match kind {
         Kind::Lesions => blocks.extend(tables::of_lesion_totals(summaries).map(Block::Table)),
         Kind::Volumes => blocks.extend(tables::of_equivalence(summaries).map(Block::Table)),

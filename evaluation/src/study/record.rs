@@ -22,7 +22,12 @@ struct LeftOut {
 ///
 /// # Errors
 /// None that results give: they can always be written.
-pub fn json(results: &Results, summaries: &[Summary], measuring: &Options, comparing: &Comparing) -> Result<Value> {
+pub fn json(
+    results: &Results,
+    summaries: &[Summary],
+    measuring: &Options,
+    comparing: &Comparing,
+) -> Result<Value> {
     let pair = |measured: &super::Measured| {
         let mut pair = about(&measured.case);
         pair["evaluation"] = to_value(&measured.evaluation)?;

@@ -128,7 +128,9 @@ pub fn summarize(results: &Results, options: &Options) -> Result<Vec<Summary>> {
         return Err(Error::Invalid(format!("a margin of {margin} %: it must be above 0 and below 100")));
     }
     if results.methods().contains(&REAL) {
-        return Err(Error::Invalid(format!("no method may be called {REAL:?}: that is the real image's column")));
+        return Err(Error::Invalid(format!(
+            "no method may be called {REAL:?}: that is the real image's column"
+        )));
     }
     let values = Values::of(results)?;
     results.cohorts().into_iter().map(|cohort| of_cohort(results, &values, cohort, options)).collect()
@@ -156,7 +158,10 @@ fn of_cohort(results: &Results, values: &Values<'_>, cohort: &Cohort, options: &
     Ok(Summary {
         cohort: cohort.clone(),
         subjects: values.subjects(cohort),
-        lesions: methods.iter().filter_map(|method| totals(&measured, method).transpose()).collect::<Result<_>>()?,
+        lesions: methods
+            .iter()
+            .filter_map(|method| totals(&measured, method).transpose())
+            .collect::<Result<_>>()?,
         volumes: if has_volumes { agreements(&measured, &methods, options) } else { Vec::new() },
         methods,
         baseline,
@@ -180,11 +185,14 @@ fn totals(measured: &[&Measured], method: &str) -> Result<Option<LesionTotals>> 
         synthetic: vec![0; first.synthetic.len()],
     };
     for (_, _, of) in &lesions {
-        let add = |to: &mut [usize], counts: &[usize]| to.iter_mut().zip(counts).for_each(|(to, count)| *to += count);
+        let add = |to: &mut [usize], counts: &[usize]| {
+            to.iter_mut().zip(counts).for_each(|(to, count)| *to += count)
+        };
         add(&mut sizes.reference, &of.reference);
         add(&mut sizes.synthetic, &of.synthetic);
     }
-    let (reference, synthetic): (Vec<usize>, Vec<usize>) = lesions.iter().map(|(counts, _, _)| *counts).unzip();
+    let (reference, synthetic): (Vec<usize>, Vec<usize>) =
+        lesions.iter().map(|(counts, _, _)| *counts).unzip();
     Ok(Some(LesionTotals {
         method: method.to_owned(),
         subjects: lesions.len(),

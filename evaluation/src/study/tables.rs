@@ -2,8 +2,8 @@
 
 use super::measure::Kind;
 use super::summary::{Compared, REAL, Summary};
-use super::{Cohort, distinct};
 use super::values::Values;
+use super::{Cohort, distinct};
 use crate::measured::Measured;
 use crate::report::table::{Best, Cell, Entry, Row, Table};
 use crate::statistics::describe::Description;
@@ -21,12 +21,14 @@ struct Keys {
 
 impl Keys {
     fn of(summaries: &[Summary]) -> Self {
-        let any = |name: fn(&Cohort) -> &String| summaries.iter().any(|summary| !name(&summary.cohort).is_empty());
+        let any =
+            |name: fn(&Cohort) -> &String| summaries.iter().any(|summary| !name(&summary.cohort).is_empty());
         Self { dataset: any(|cohort| &cohort.dataset), translation: any(|cohort| &cohort.translation) }
     }
 
     fn heads(&self) -> Vec<String> {
-        let heads = [(self.dataset, "Dataset"), (self.translation, "Translation"), (true, "N"), (true, "Metric")];
+        let heads =
+            [(self.dataset, "Dataset"), (self.translation, "Translation"), (true, "N"), (true, "Metric")];
         heads.into_iter().filter(|(is_there, _)| *is_there).map(|(_, head)| head.to_owned()).collect()
     }
 
@@ -177,10 +179,5 @@ fn in_words(equivalence: &Equivalence) -> String {
         Verdict::Inconclusive => "inconclusive",
     };
     let interval = equivalence.interval;
-    format!(
-        "{verdict}, p {} [{:.2}, {:.2}]",
-        p_text(equivalence.p),
-        interval.low,
-        interval.high
-    )
+    format!("{verdict}, p {} [{:.2}, {:.2}]", p_text(equivalence.p), interval.low, interval.high)
 }

@@ -47,13 +47,17 @@ impl<'a> Values<'a> {
         Ok(Self { rows: results.measured.iter().map(of).collect::<Result<_>>()? })
     }
 
-    fn of_cohort<'b>(&'b self, cohort: &'b Cohort) -> impl Iterator<Item = &'b (&'a Measured, Value)> + Clone {
+    fn of_cohort<'b>(
+        &'b self,
+        cohort: &'b Cohort,
+    ) -> impl Iterator<Item = &'b (&'a Measured, Value)> + Clone {
         self.rows.iter().filter(move |(measured, _)| measured.case.cohort == *cohort)
     }
 
     /// The measures that any subject of the cohort has a value of.
     pub fn measures(&self, cohort: &Cohort) -> Vec<Measure> {
-        let has = |measure: &Measure| self.of_cohort(cohort).any(|(_, json)| number(json, &measure.key).is_some());
+        let has =
+            |measure: &Measure| self.of_cohort(cohort).any(|(_, json)| number(json, &measure.key).is_some());
         measure::all().into_iter().filter(has).collect()
     }
 
@@ -87,9 +91,8 @@ impl<'a> Values<'a> {
             real.chain(methods.iter().map(|method| value(subject, method))).collect()
         });
         let rows = rows.collect();
-        Table::new(subjects.clone(), real.chain(methods.iter().cloned()).collect(), rows).map_err(|fault| {
-            Error::Invalid(format!("{}: {fault}", measure.name))
-        })
+        Table::new(subjects.clone(), real.chain(methods.iter().cloned()).collect(), rows)
+            .map_err(|fault| Error::Invalid(format!("{}: {fault}", measure.name)))
     }
 
     fn row(&self, cohort: &Cohort, subject: &str, method: &str) -> Option<&Value> {

@@ -154,7 +154,9 @@ fn provenance(results: &Results) -> Provenance {
     let command = std::env::args_os().map(OsString::into_string);
     let subjects: usize = results.cohorts().iter().map(|cohort| results.subjects(cohort).len()).sum();
     Provenance {
-        command: command.map(|word| word.unwrap_or_else(|word| word.to_string_lossy().into_owned())).collect(),
+        command: command
+            .map(|word| word.unwrap_or_else(|word| word.to_string_lossy().into_owned()))
+            .collect(),
         versions: vec![("mrisynth".into(), env!("CARGO_PKG_VERSION").into())],
         counts: vec![
             ("pairs".into(), results.measured.len()),
