@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The built-in tissue segmentation beside dipy's (Zhang, Brady and Smith 2001, without spatial priors) on one prepared T1w scan.
 
-    cargo run --release -p mrisynth-evaluation --example reference_segmentation -- OPEN_MS --output MASKS
+    cargo run --release -p mrisynth-evaluation --example reference_segmentation -- OPEN_MS MASKS
     python3 benches/tissue_peers.py OPEN_MS/test/cs_p26/T1.nii.gz MASKS/cs_p26-tissues-t1w.nii.gz
 
 Prints, for each class, both volumes in ml and Dice's coefficient of the two. Needs dipy (1.12) and nibabel.

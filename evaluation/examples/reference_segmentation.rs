@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use mrisynth::nifti::{self, Header, VoxelType, WriteOptions};
-use mrisynth::prepare::{brain, morphology};
-use mrisynth::{Contrast, Limits, Volume, Watch};
+use mrisynth::prepare::morphology;
+use mrisynth::{Contrast, Grid, Limits};
+use mrisynth_evaluation::pair::input::Input;
 use mrisynth_evaluation::segmentation::lesions::{self, LesionOptions, Sequence};
-use mrisynth_evaluation::segmentation::priors::Priors;
-use mrisynth_evaluation::segmentation::tissue::{self, Tissue, TissueOptions, Tissues};
+use mrisynth_evaluation::segmentation::reference::{self, Scans};
+use mrisynth_evaluation::segmentation::tissue::{self, Tissue, TissueOptions};
 use ndarray::Array3;
 
 /// The thresholds were chosen on the first; the second is for testing.
@@ -35,60 +36,54 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn evaluate(folder: &Path, output: Option<&Path>) -> Result<(), Box<dyn Error>> {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let read = |image: &str| nifti::read(&folder.join(format!("{image}.nii.gz")), &Limits::default());
-    let (t1w, t2w, flair) = (read("T1")?, read("T2")?.volume, read("FLAIR")?.volume);
-    let (header, t1w) = (t1w.header, t1w.volume);
-    let expert = read("lesions")?.volume.voxels().mapv(|value| value > 0.5);
-    let inside = brain::mask(t1w.voxels());
-    let sizes = t1w.affine().voxel_sizes();
-    let output = Output { folder: output, name: &name, header: &header };
-
-    println!("{name}: brain {:.0} ml", millilitres(&inside, &t1w));
-    let priors = timed("priors placed", || Priors::placed(&t1w, &inside, &Watch::default()))?;
-    let segment = |scan: &Volume, contrast: Contrast| {
-        timed(&format!("tissues on {contrast}"), || {
-            tissue::segment(scan, &inside, contrast, Some(&priors), &TissueOptions::of(contrast))
-        })
+    let file = |image: &str| folder.join(format!("{image}.nii.gz"));
+    let read = |image: &str| Input::read(&file(image), &Limits::default());
+    let image = nifti::read(&file("T1"), &Limits::default())?;
+    let (header, grid) = (image.header.clone(), image.volume.grid());
+    let scans = Scans {
+        lesions: Some(read("lesions")?),
+        bright: Some((Sequence::Flair, read("FLAIR")?)),
+        ..Scans::new(Input::of_image(file("T1"), image), Contrast::T1w)
     };
-    let tissues = segment(&t1w, Contrast::T1w)?;
-    let on_t2w = segment(&t2w, Contrast::T2w)?;
-    let filled = timed("tissues on T1w, lesions filled", || {
-        let options = TissueOptions::of(Contrast::T1w);
-        tissue::segment_filled(&t1w, &inside, Contrast::T1w, Some(&priors), &expert, &options)
+    let expert = scans.lesions.as_ref().map(|lesions| lesions.volume().voxels().mapv(|value| value != 0.0));
+    let expert = expert.unwrap_or_default();
+    let t2w = read("T2")?.volume().clone();
+    let output = Output { folder: output, name: &name, header: &header, grid: &grid };
+
+    let found = timed("tissues on T1w, lesions filled and on FLAIR", || reference::segment(&scans, false))?;
+    println!("{name}: brain {:.0} ml", found.millilitres(&found.brain));
+    let on_t2w = timed("tissues on T2w", || {
+        let options = TissueOptions::of(Contrast::T2w);
+        tissue::segment(&t2w, &found.brain, Contrast::T2w, Some(&found.priors), &options)
     })?;
     println!("  {:32} {:>8} {:>8} {:>8}", "ml (of labels; of probabilities)", "fluid", "grey", "white");
-    for (what, tissues) in [("T1w", &tissues), ("T1w, lesions filled", &filled), ("T2w", &on_t2w)] {
-        let volumes = tissues.volumes(sizes);
+    for (what, tissues) in
+        [("T1w", &found.unfilled), ("T1w, lesions filled", &found.tissues), ("T2w", &on_t2w)]
+    {
+        let volumes = tissues.volumes(found.voxel_sizes);
         for (kind, [fluid, grey, white]) in [("", volumes.labelled), (" (probable)", volumes.probable)] {
             println!("  {:32} {fluid:8.1} {grey:8.1} {white:8.1}", format!("{what}{kind}"));
         }
     }
     let [fluid, grey, white] =
-        Tissue::ALL.map(|tissue| morphology::dice(&tissues.mask(tissue), &on_t2w.mask(tissue)));
+        Tissue::ALL.map(|tissue| morphology::dice(&found.unfilled.mask(tissue), &on_t2w.mask(tissue)));
     println!("  {:32} {fluid:8.3} {grey:8.3} {white:8.3}", "Dice of T1w and T2w");
-    output.write("tissues-t1w", &t1w, tissues.labels.mapv(f32::from))?;
-    output.write("tissues-t2w", &t1w, on_t2w.labels.mapv(f32::from))?;
+    output.write("tissues-t1w", &found.unfilled.labels, f32::from)?;
+    output.write("tissues-t2w", &on_t2w.labels, f32::from)?;
 
-    println!("  lesions: {:.2} ml by the expert", millilitres(&expert, &t1w));
-    for (sequence, what, image) in
-        [(Sequence::Flair, "FLAIR and T1w", &flair), (Sequence::T2w, "T2w and T1w", &t2w)]
-    {
-        let found = timed(&format!("lesions on {what}"), || of(image, &tissues, &priors, sequence))?;
-        let dice = morphology::dice(&found, &expert);
-        println!("  {what}: {:.2} ml, Dice {dice:.3}", millilitres(&found, &t1w));
+    println!("  lesions: {:.2} ml by the expert", found.millilitres(&expert));
+    let on_t2w = timed("lesions on T2w and T1w", || {
+        let options = LesionOptions::of(Sequence::T2w);
+        Ok(lesions::segment(&t2w, &found.unfilled, &found.priors, Sequence::T2w, &options)?.mask)
+    })?;
+    let on_flair = found.lesions.as_ref().map(|lesions| &lesions.mask).ok_or("no lesions on FLAIR")?;
+    for (what, mask) in [("FLAIR and T1w", on_flair), ("T2w and T1w", &on_t2w)] {
+        let dice = morphology::dice(mask, &expert);
+        println!("  {what}: {:.2} ml, Dice {dice:.3}", found.millilitres(mask));
         let file = format!("lesions-{}", what.to_lowercase().replace(" and ", "-"));
-        output.write(&file, &t1w, found.mapv(|lesion| f32::from(u8::from(lesion))))?;
+        output.write(&file, mask, |lesion| f32::from(u8::from(lesion)))?;
     }
     Ok(())
-}
-
-fn of(
-    image: &Volume,
-    tissues: &Tissues,
-    priors: &Priors,
-    sequence: Sequence,
-) -> mrisynth_evaluation::Result<Array3<bool>> {
-    Ok(lesions::segment(image, tissues, priors, sequence, &LesionOptions::of(sequence))?.mask)
 }
 
 fn timed<T>(what: &str, work: impl FnOnce() -> mrisynth_evaluation::Result<T>) -> Result<T, Box<dyn Error>> {
@@ -98,27 +93,28 @@ fn timed<T>(what: &str, work: impl FnOnce() -> mrisynth_evaluation::Result<T>) -
     Ok(done)
 }
 
-fn millilitres(mask: &Array3<bool>, volume: &Volume) -> f64 {
-    let voxel: f64 = volume.affine().voxel_sizes().iter().product();
-    mask.iter().filter(|inside| **inside).count() as f64 * voxel / 1000.0
-}
-
 struct Output<'a> {
     folder: Option<&'a Path>,
     name: &'a str,
     header: &'a Header,
+    grid: &'a Grid,
 }
 
 impl Output<'_> {
-    fn write(&self, what: &str, place: &Volume, labels: Array3<f32>) -> Result<(), Box<dyn Error>> {
+    fn write<T: Copy>(
+        &self,
+        what: &str,
+        labels: &Array3<T>,
+        value: impl Fn(T) -> f32,
+    ) -> Result<(), Box<dyn Error>> {
         let Some(folder) = self.folder else { return Ok(()) };
         let options = WriteOptions {
             voxel_type: VoxelType::Label,
-            description: "mrisynth reference segmentation",
+            description: reference::DESCRIPTION,
             extension: None,
             overwrite: true,
         };
-        let volume = Volume::new(labels, *place.affine())?;
+        let volume = reference::as_stored(labels, self.grid, value)?;
         nifti::write(&folder.join(format!("{}-{what}.nii.gz", self.name)), &volume, self.header, &options)?;
         Ok(())
     }

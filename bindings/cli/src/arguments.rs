@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Args, Parser, Subcommand, value_parser};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, value_parser};
 use mrisynth::model::Contrast;
 use mrisynth::nifti::VoxelType;
 use mrisynth::prepare::{self, BiasCorrection, Coverage, normalize::Scaling};
@@ -23,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   mrisynth synthesize subject_T2w.nii.gz -o subject_T1w.nii.gz --to t1w
   mrisynth prepare subject_T2w.nii.gz -o prepared
+  mrisynth segment prepared_T1w.nii.gz -o tissues.nii.gz
   mrisynth evaluate --reference real_T1w.nii.gz --synthetic synthetic_T1w.nii.gz
   mrisynth model list";
 
@@ -40,6 +41,13 @@ Examples:
   mrisynth prepare subject_T1w.nii.gz -o prepared --mask brain.nii.gz --no-bias
   mrisynth prepare subject_T1w.nii.gz -o corrected --bias itk --bias-only
   mrisynth prepare dataset -o prepared";
+
+const SEGMENT_EXAMPLES: &str = "\
+Examples:
+  mrisynth segment t1w.nii.gz -o tissues.nii.gz
+  mrisynth segment t1w.nii.gz -o tissues.nii.gz --flair flair.nii.gz --lesions-output lesions.nii.gz
+  mrisynth segment t1w.nii.gz -o tissues.nii.gz --mask brain.nii.gz --lesions expert.nii.gz --json
+  mrisynth segment t2w.nii.gz -o tissues.nii.gz --contrast t2w";
 
 const EVALUATE_EXAMPLES: &str = "\
 Examples:
@@ -86,6 +94,9 @@ pub enum Command {
     /// Synthesize the other contrast of raw or prepared scans
     #[command(after_help = after_help(SYNTHESIZE_EXAMPLES))]
     Synthesize(SynthesizeArguments),
+    /// Segment a prepared scan: fluid, grey and white matter, and lesions, for evaluate where there are no other masks
+    #[command(after_help = after_help(SEGMENT_EXAMPLES))]
+    Segment(SegmentArguments),
     /// Measure how near synthetic images are to real ones, a pair or a study: fidelity, lesions, texture, volumes
     #[command(after_help = after_help(EVALUATE_EXAMPLES))]
     Evaluate(EvaluateArguments),
@@ -103,6 +114,7 @@ impl Command {
         match self {
             Self::Prepare(arguments) => arguments.run.json,
             Self::Synthesize(arguments) => arguments.run.json,
+            Self::Segment(arguments) => arguments.json,
             Self::Evaluate(arguments) => evaluate::wants_json(arguments),
             Self::Model { command: ModelCommand::List { json } | ModelCommand::Info { json, .. } } => *json,
             Self::Model { command: ModelCommand::Verify { .. } } => false,
@@ -224,6 +236,50 @@ pub struct SynthesizeArguments {
     pub dtype: VoxelType,
     #[command(flatten)]
     pub run: RunArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("bright").args(["flair", "t2w"]))]
+pub struct SegmentArguments {
+    /// The prepared scan, brain-extracted (background 0) and without a bias field: NIfTI-1 or NIfTI-2 (.nii, .nii.gz, .hdr or
+    /// .img)
+    pub scan: PathBuf,
+    /// Where to write the tissues (.nii or .nii.gz): 1 fluid, 2 grey matter, 3 white matter, 0 outside
+    #[arg(short, long, value_name = "LABELS")]
+    pub output: PathBuf,
+    /// The contrast of the scan
+    #[arg(long, default_value = "t1w", ignore_case = true, value_parser = contrast_parser())]
+    pub contrast: Contrast,
+    /// The brain on the scan's grid (not 0: brain); if not given, the brain is where the scan is above 0
+    #[arg(long, value_name = "BRAIN")]
+    pub mask: Option<PathBuf>,
+    /// Lesions on the scan's grid (not 0: lesion) that are filled before the tissues are segmented
+    #[arg(long, value_name = "MASK")]
+    pub lesions: Option<PathBuf>,
+    /// A FLAIR image on the scan's grid to find lesions on; without --lesions, those that are found are filled
+    #[arg(long, value_name = "FILE")]
+    pub flair: Option<PathBuf>,
+    /// A T2w image on the scan's grid to find lesions on, where there is no FLAIR image
+    #[arg(long, value_name = "FILE")]
+    pub t2w: Option<PathBuf>,
+    /// Where to write the mask of the lesions that are found on the FLAIR or T2w image (.nii or .nii.gz)
+    #[arg(long, value_name = "LESIONS", requires = "bright")]
+    pub lesions_output: Option<PathBuf>,
+    /// Print one JSON object, also for an error
+    #[arg(long)]
+    pub json: bool,
+    /// Threads to work on; 0: as many as the machine has cores. The result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=MAX_THREADS))]
+    pub threads: u16,
+    /// Replace files that exist
+    #[arg(long)]
+    pub force: bool,
+    /// Warn where a scan that does not look prepared, or a mask that is none, would be refused
+    #[arg(long)]
+    pub accept_implausible: bool,
+    /// Print errors only
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, Args)]

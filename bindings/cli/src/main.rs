@@ -12,6 +12,7 @@ mod output;
 mod prepare;
 mod report;
 mod run;
+mod segment;
 mod sheet;
 mod synthesize;
 
@@ -36,6 +37,7 @@ fn run(command: &Command) -> mrisynth::Result<Ending> {
     match command {
         Command::Evaluate(arguments) => evaluate::run(arguments).map(done),
         Command::Prepare(arguments) => prepare::run(arguments),
+        Command::Segment(arguments) => segment::run(arguments).map(done),
         Command::Synthesize(arguments) => synthesize::run(arguments),
         Command::Model { command: ModelCommand::List { json } } => model::list(*json).map(done),
         Command::Model { command: ModelCommand::Info { model, json } } => model::info(model, *json).map(done),

@@ -15,7 +15,7 @@ const PART_WITHIN: f64 = Grid::SAME_PLACE_WITHIN / 8.0;
 
 /// Refuses two images whose voxels are not in the same places. Both have been brought to RAS, so that the order in which a
 /// file stores its axes makes no difference.
-pub(super) fn check(one: &Input, other: &Input) -> Result<()> {
+pub(crate) fn check(one: &Input, other: &Input) -> Result<()> {
     let differences = differences(&one.volume.grid(), &other.volume.grid());
     if differences.is_empty() {
         return Ok(());

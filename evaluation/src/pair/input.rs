@@ -153,12 +153,16 @@ impl Input {
     /// # Errors
     /// Those of `nifti::read`, which name the file.
     pub fn read(path: &Path, limits: &Limits) -> Result<Self> {
-        let image = nifti::read(path, limits)?;
-        Ok(Self {
+        Ok(Self::of_image(path, nifti::read(path, limits)?))
+    }
+
+    /// An image that was read, by the name that messages shall have for it.
+    pub fn of_image(name: impl Into<PathBuf>, image: nifti::Image) -> Self {
+        Self {
             says_synthetic: image.header.description().starts_with("SYNTHETIC"),
             warnings: image.warnings,
-            ..Self::new(path, image.volume)
-        })
+            ..Self::new(name, image.volume)
+        }
     }
 
     /// Its voxels, in RAS.
@@ -167,7 +171,7 @@ impl Input {
     }
 
     /// Refuses voxels that are not finite numbers.
-    pub(super) fn check_finite(&self) -> Result<()> {
+    pub(crate) fn check_finite(&self) -> Result<()> {
         let count = self.volume.as_slice().iter().filter(|value| !value.is_finite()).count();
         if count == 0 {
             return Ok(());
@@ -180,17 +184,17 @@ impl Input {
     }
 
     /// Where voxels are not 0.
-    pub(super) fn mask(&self) -> Array3<bool> {
+    pub(crate) fn mask(&self) -> Array3<bool> {
         self.volume.voxels().mapv(|value| value != 0.0)
     }
 
     /// An error about this file.
-    pub(super) fn fault(&self, fault: Error) -> crate::Error {
+    pub(crate) fn fault(&self, fault: Error) -> crate::Error {
         fault.in_file(&self.name).into()
     }
 
     /// The same of an error that a measure found with its voxels.
-    pub(super) fn about(&self, fault: crate::Error) -> crate::Error {
+    pub(crate) fn about(&self, fault: crate::Error) -> crate::Error {
         self.fault(match fault {
             crate::Error::Invalid(what) => Error::BadImage(what),
             crate::Error::Library(fault) => fault,

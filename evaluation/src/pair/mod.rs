@@ -1,10 +1,10 @@
 //! One real image and one synthetic one, with what masks and label maps there are: everything measured.
 
-mod grid;
+pub(crate) mod grid;
 pub mod input;
 pub mod measures;
 pub mod notes;
-mod plausible;
+pub(crate) mod plausible;
 
 use mrisynth::{Error, metrics};
 use ndarray::{Array3, ArrayView3, CowArray, Ix3};

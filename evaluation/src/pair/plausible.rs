@@ -23,7 +23,7 @@ const MAX_BRAIN_SHARE: f64 = 0.75;
 
 /// What speaks against a pair.
 #[derive(Debug, Default)]
-pub(super) struct Doubts {
+pub(crate) struct Doubts {
     /// What makes figures wrong; a caller may insist.
     refusals: Vec<String>,
     /// What needs a look.
@@ -32,7 +32,7 @@ pub(super) struct Doubts {
 
 impl Doubts {
     /// The warnings, among them what would be refused if the caller did not insist.
-    pub(super) fn settle(self, insists: bool) -> Result<Vec<String>> {
+    pub(crate) fn settle(self, insists: bool) -> Result<Vec<String>> {
         if !insists && !self.refusals.is_empty() {
             return Err(Error::Refused(self.refusals.join("; ")).into());
         }
@@ -44,12 +44,13 @@ impl Doubts {
         self.warnings.push(format!("{}: {what}", input.name.display()));
     }
 
-    fn refuse(&mut self, input: &Input, what: &str) {
+    /// What would make the result wrong.
+    pub(crate) fn refuse(&mut self, input: &Input, what: &str) {
         self.refusals.push(format!("{}: {what}", input.name.display()));
     }
 
     /// What was found doubtful when the file was read.
-    pub(super) fn about_file(&mut self, input: &Input) {
+    pub(crate) fn about_file(&mut self, input: &Input) {
         input.warnings.iter().for_each(|warning| self.warn(input, warning));
     }
 
@@ -105,7 +106,7 @@ impl Doubts {
     }
 
     /// Whether a mask has two values, as masks do, and none between 0 and 1, as maps of probabilities do.
-    pub(super) fn about_mask(&mut self, mask: &Input) {
+    pub(crate) fn about_mask(&mut self, mask: &Input) {
         let (mut first, mut others, mut fractions) = (0.0_f32, 0_usize, 0_usize);
         for &value in mask.volume.as_slice().iter().filter(|value| **value != 0.0) {
             if first == 0.0 {

@@ -9,6 +9,7 @@ pub mod lesions;
 mod mixture;
 mod model;
 pub mod priors;
+pub mod reference;
 pub mod tissue;
 
 #[cfg(test)]

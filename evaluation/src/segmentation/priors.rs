@@ -37,16 +37,16 @@ impl Priors {
     /// Registers the average brain to a scan, T1w or T2w, whose brain mask is `brain`.
     ///
     /// # Errors
-    /// [`Error::Library`] if the mask is empty or of another shape, or the scan is constant in it; [`Error::Invalid`] if the
-    /// average brain does not fit.
+    /// [`Error::Library`] if the mask is empty or of another shape, or the scan is constant in it;
+    /// [`LibraryError::Refused`] if the average brain does not fit.
     pub fn placed(scan: &Volume, brain: &Array3<bool>, watch: &Watch) -> Result<Self> {
         let registration = register::to_template(scan, brain, &watch.stage(0.0, 0.9))?;
         if registration.overlap < LEAST_OVERLAP {
-            return Err(Error::Invalid(format!(
+            return Err(Error::Library(LibraryError::Refused(format!(
                 "the average brain overlaps with this one with a Dice coefficient of {:.2} only, not {LEAST_OVERLAP}: \
                  there are no priors for its tissues",
                 registration.overlap
-            )));
+            ))));
         }
         let priors = Self::by(registration, &scan.grid())?;
         watch.advance(1.0)?;

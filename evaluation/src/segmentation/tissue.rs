@@ -1,6 +1,6 @@
 //! Cerebrospinal fluid, grey matter and white matter of a T1w or T2w brain, by a mixture of three normal distributions.
 
-use mrisynth::{Contrast, Volume};
+use mrisynth::{Contrast, Error as LibraryError, Volume};
 use ndarray::{Array3, ShapeBuilder};
 use serde::Serialize;
 
@@ -125,7 +125,8 @@ pub struct Volumes {
 ///
 /// # Errors
 /// [`Error::Invalid`] if the mask is empty or the grids differ, intensities in the brain are not finite or all the same, or
-/// an option is out of range, or, by the priors, white matter is darker than grey matter on T1w or brighter on T2w.
+/// an option is out of range; [`LibraryError::Refused`] if, by the priors, white matter is darker than grey matter on T1w or
+/// brighter on T2w.
 pub fn segment(
     scan: &Volume,
     brain: &Array3<bool>,
@@ -144,7 +145,7 @@ pub fn segment(
         outermost: if order[0] == Tissue::White { 0 } else { CLASSES - 1 },
     };
     let mixture = voxels.fit(priors.as_deref(), &settings).map_err(|medians: OutOfOrder| {
-        Error::Invalid(format!(
+        LibraryError::Refused(format!(
             "this is no {contrast} image: where tissues are known, the median of white matter is {:.3}, of grey matter {:.3}",
             medians.outermost, medians.middle
         ))
@@ -183,6 +184,22 @@ pub fn segment_filled(
     options: &TissueOptions,
 ) -> Result<Tissues> {
     let first = segment(scan, brain, contrast, priors, options)?;
+    segment_again(scan, brain, contrast, priors, lesions, &first, options)
+}
+
+/// The second half of [`segment_filled`]: `first` is what [`segment`] made of the scan as it is.
+///
+/// # Errors
+/// Those of [`segment_filled`].
+pub fn segment_again(
+    scan: &Volume,
+    brain: &Array3<bool>,
+    contrast: Contrast,
+    priors: Option<&Priors>,
+    lesions: &Array3<bool>,
+    first: &Tissues,
+    options: &TissueOptions,
+) -> Result<Tissues> {
     let filled = filling::fill(scan, lesions, &first.mask(Tissue::White))?;
     segment(&filled, brain, contrast, priors, options)
 }
