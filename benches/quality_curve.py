@@ -29,10 +29,10 @@ SIMULATED = ["data/simulated.store", "data/clinical-ms.store", "data/streamlined
 # What is compared, the name of the run, and what it changes in the recipe.
 RUNS = [
     ("the recipe", "recipe", {}),
-    ("real patients: p07", "real-1", {"patient_weights": {"p01": 0.0, "p12": 0.0, "mni152": 0.0}}),
+    ("real patients: p07 (none of p04's scanner)", "real-1", {"patient_weights": {"p01": 0.0, "p12": 0.0, "mni152": 0.0}}),
     ("real patients: p07, p01", "real-2", {"patient_weights": {"p12": 0.0, "mni152": 0.0}}),
     ("real patients: p07, p01, p12", "real-3", {"patient_weights": {"mni152": 0.0}}),
-    ("real patients: p01, p12 (no scanner of the test's first)", "real-other", {"patient_weights": {"p07": 0.0, "mni152": 0.0}}),
+    ("real patients: p01, p12 (none of p26's scanner)", "real-other", {"patient_weights": {"p07": 0.0, "mni152": 0.0}}),
     ("real patients: none", "real-0", {"real_fraction": 0.0, "patient_weights": None}),
     ("simulated pairs: none", "simulated-0", {"real_fraction": 1.0, "stores": [REAL]}),
     ("simulated pairs: 44 of one kind", "simulated-44", {"stores": [REAL, SIMULATED[0]]}),
@@ -43,6 +43,7 @@ RUNS = [
     ("slices in: 5", "slices-5", {"network": {"slices_in": 5}}),
     ("every image varied", "varied-1", {"varied_fraction": 1.0}),
     ("no image varied", "varied-0", {"varied_fraction": 0.0}),
+    ("every fourth image with transplants", "transplanted-25", {"transplanted_fraction": 0.25}),
 ]
 
 
