@@ -412,6 +412,30 @@ impl Volume {
         Self { voxels, affine: self.affine.reordered(axes, self.dims()) }
     }
 
+    /// The way back from [`Volume::into_ras`]: voxels in the patient's order and directions, in those of `grid` again.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the grid has other dimensions than these voxels in any order that it names.
+    pub fn back_onto(self, grid: &Grid) -> Result<Self> {
+        let axes = grid.affine.nearest_axes();
+        let (found, wanted) = (self.dims(), axes.map(|(axis, _)| grid.dims[axis]));
+        if found != wanted {
+            return Err(Error::InvalidArgument(format!("{found:?} voxels for a grid of {wanted:?}")));
+        }
+        let mut turned = self.voxels.view();
+        let mut order = [0; 3];
+        for (row, (axis, backwards)) in axes.into_iter().enumerate() {
+            order[axis] = row;
+            if backwards {
+                turned.invert_axis(Axis(row));
+            }
+        }
+        let turned = turned.permuted_axes(order);
+        let mut voxels = Array3::zeros(turned.dim().f());
+        voxels.assign(&turned);
+        Ok(Self { voxels, affine: grid.affine })
+    }
+
     /// The voxels, giving up their place in space.
     pub fn into_voxels(self) -> Array3<f32> {
         self.voxels
@@ -524,6 +548,7 @@ mod tests {
                 let turned = volume.clone().into_ras();
                 assert_eq!(turned.affine().nearest_axes(), [(0, false), (1, false), (2, false)]);
                 assert_eq!(turned.clone().into_ras(), turned);
+                assert_eq!(turned.clone().back_onto(&volume.grid()).unwrap(), volume);
                 // Every value is where it was.
                 let back = turned.affine().to_indices_of(&affine);
                 for ((i, j, k), found) in turned.voxels().indexed_iter() {

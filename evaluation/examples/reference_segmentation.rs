@@ -1,7 +1,7 @@
 //! The built-in segmentations on the two patients of open_ms whose lesions experts have drawn: Dice's coefficients, volumes and
 //! seconds, as `docs/evaluation-segmentation.md` has them.
 //!
-//!     cargo run --release -p mrisynth-evaluation --example reference_segmentation -- ../shared/data/open_ms [FOLDER]
+//!     cargo run --release -p mrisynth-evaluation --example reference_segmentation -- OPEN_MS [FOLDER]
 //!
 //! With FOLDER, lesion masks and label maps (1 fluid, 2 grey, 3 white matter) are written there.
 
@@ -14,7 +14,7 @@ use mrisynth::prepare::morphology;
 use mrisynth::{Contrast, Grid, Limits};
 use mrisynth_evaluation::pair::input::Input;
 use mrisynth_evaluation::segmentation::lesions::{self, LesionOptions, Sequence};
-use mrisynth_evaluation::segmentation::reference::{self, Scans};
+use mrisynth_evaluation::segmentation::reference::{self, Scans, Segmentation};
 use mrisynth_evaluation::segmentation::tissue::{self, Tissue, TissueOptions};
 use ndarray::Array3;
 
@@ -48,9 +48,8 @@ fn evaluate(folder: &Path, output: Option<&Path>) -> Result<(), Box<dyn Error>> 
     let expert = scans.lesions.as_ref().map(|lesions| lesions.volume().voxels().mapv(|value| value != 0.0));
     let expert = expert.unwrap_or_default();
     let t2w = read("T2")?.volume().clone();
-    let output = Output { folder: output, name: &name, header: &header, grid: &grid };
-
     let found = timed("tissues on T1w, lesions filled and on FLAIR", || reference::segment(&scans, false))?;
+    let output = Output { folder: output, name: &name, header: &header, grid: &grid, found: &found };
     println!("{name}: brain {:.0} ml", found.millilitres(&found.brain));
     let on_t2w = timed("tissues on T2w", || {
         let options = TissueOptions::of(Contrast::T2w);
@@ -60,7 +59,7 @@ fn evaluate(folder: &Path, output: Option<&Path>) -> Result<(), Box<dyn Error>> 
     for (what, tissues) in
         [("T1w", &found.unfilled), ("T1w, lesions filled", &found.tissues), ("T2w", &on_t2w)]
     {
-        let volumes = tissues.volumes(found.voxel_sizes);
+        let volumes = tissues.volumes(found.grid.affine.voxel_sizes());
         for (kind, [fluid, grey, white]) in [("", volumes.labelled), (" (probable)", volumes.probable)] {
             println!("  {:32} {fluid:8.1} {grey:8.1} {white:8.1}", format!("{what}{kind}"));
         }
@@ -98,6 +97,7 @@ struct Output<'a> {
     name: &'a str,
     header: &'a Header,
     grid: &'a Grid,
+    found: &'a Segmentation,
 }
 
 impl Output<'_> {
@@ -114,7 +114,7 @@ impl Output<'_> {
             extension: None,
             overwrite: true,
         };
-        let volume = reference::as_stored(labels, self.grid, value)?;
+        let volume = self.found.on(self.grid, labels, value)?;
         nifti::write(&folder.join(format!("{}-{what}.nii.gz", self.name)), &volume, self.header, &options)?;
         Ok(())
     }

@@ -45,22 +45,28 @@ pub(super) fn doubt(
     standard_to_scan: &Transform,
     card: &Card,
 ) -> Result<Option<String>> {
-    let Some(signs) = Signs::of(scan, brain, standard_to_scan, tissues()?) else {
-        return Ok(None);
-    };
-    let seen = signs.contrast();
-    if seen == Some(card.source) {
-        return Ok(None);
-    }
-    let looks = seen.map_or("neither T1w nor T2w".to_owned(), |contrast| contrast.to_string());
-    Ok(Some(format!(
-        "contrast: the scan looks {looks} (fluid is {}, grey matter {} than white matter), and {} reads {}: is it the right \
-         file, and the right model?",
-        if signs.has_bright_fluid() { "bright" } else { "dark" },
-        if signs.has_bright_white() { "darker" } else { "not darker" },
-        card.name,
-        card.source
-    )))
+    let look = look_unlike(scan, brain, standard_to_scan, Some(card.source))?;
+    Ok(look.map(|look| {
+        format!(
+            "contrast: the scan looks {look}, and {} reads {}: is it the right file, and the right model?",
+            card.name, card.source
+        )
+    }))
+}
+
+/// What a scan looks like, in words, if that is not `wanted` (none: neither T1w nor T2w, as FLAIR is); none if it is, or if so
+/// little of the brain is there that it cannot be told.
+///
+/// # Errors
+/// [`Error::Internal`] if the build carries a damaged template.
+pub(super) fn look_unlike(
+    scan: &Volume,
+    brain: &Array3<bool>,
+    standard_to_scan: &Transform,
+    wanted: Option<Contrast>,
+) -> Result<Option<String>> {
+    let signs = Signs::of(scan, brain, standard_to_scan, tissues()?);
+    Ok(signs.filter(|signs| signs.contrast() != wanted).map(Signs::in_words))
 }
 
 /// Places in the standard space, in millimetres, that are of one tissue in most brains.
@@ -165,6 +171,15 @@ impl Signs {
 
     fn has_bright_white(&self) -> bool {
         self.white_over_grey > BRIGHT_WHITE
+    }
+
+    fn in_words(self) -> String {
+        let looks = self.contrast().map_or("neither T1w nor T2w".to_owned(), |contrast| contrast.to_string());
+        format!(
+            "{looks} (fluid is {}, grey matter {} than white matter)",
+            if self.has_bright_fluid() { "bright" } else { "dark" },
+            if self.has_bright_white() { "darker" } else { "not darker" }
+        )
     }
 
     fn contrast(&self) -> Option<Contrast> {

@@ -6,7 +6,8 @@ mod standard;
 
 use ndarray::Array3;
 
-use crate::{Error, Result, Volume};
+use crate::model::Contrast;
+use crate::{Error, Result, Transform, Volume};
 
 pub(crate) use standard::{Doubts, doubts_about_placed, doubts_about_unplaced};
 
@@ -87,6 +88,23 @@ pub fn doubts_about_prepared(volume: &Volume, brain: &Array3<bool>) -> Vec<Strin
         ));
     }
     doubts
+}
+
+/// Why a scan is not of the contrast that it is taken for (none: neither T1w nor T2w, as FLAIR is); none if it is, or if so
+/// little of the brain is there that it cannot be told. `brain` lies on the scan's grid, the brain of MNI152 where
+/// `standard_to_scan` leads to.
+///
+/// # Errors
+/// [`Error::Internal`] if the build carries a damaged template.
+pub fn doubt_about_contrast(
+    scan: &Volume,
+    brain: &Array3<bool>,
+    standard_to_scan: &Transform,
+    wanted: Option<Contrast>,
+) -> Result<Option<String>> {
+    let look = contrast::look_unlike(scan, brain, standard_to_scan, wanted)?;
+    let name = wanted.map_or("FLAIR".to_owned(), |contrast| contrast.to_string());
+    Ok(look.map(|look| format!("contrast: it looks {look}, not {name}: is it the right file?")))
 }
 
 fn share_on_faces(brain: &Array3<bool>, inside: usize) -> f64 {

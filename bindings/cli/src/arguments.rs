@@ -274,7 +274,7 @@ pub struct SegmentArguments {
     /// Replace files that exist
     #[arg(long)]
     pub force: bool,
-    /// Warn where a scan that does not look prepared, or a mask that is none, would be refused
+    /// Warn where a scan that does not look prepared or of its contrast, or a mask that is none, would be refused
     #[arg(long)]
     pub accept_implausible: bool,
     /// Print errors only

@@ -197,6 +197,13 @@ fn lesions_that_are_known_count_as_white_matter() {
     assert!(filled.stdout().contains("filled as healthy: given"), "{}", filled.stdout());
     let (plain, filled) = (share_white("plain.nii.gz"), share_white("filled.nii.gz"));
     assert!(plain < 0.3 && filled > 0.99, "{plain} {filled}");
+    // What of it is outside the brain does not count, and is told.
+    let mut beyond = phantom.mask();
+    beyond.as_mut_slice()[..10].fill(1.0);
+    write(&workplace, "beyond.nii.gz", &beyond);
+    let outcome = segment(&workplace, "t1w.nii.gz -o same.nii.gz --lesions beyond.nii.gz").succeeded();
+    assert!(outcome.stderr().contains("beyond.nii.gz: 10 of its "), "{}", outcome.stderr());
+    assert_eq!(workplace.bytes("same.nii.gz"), workplace.bytes("filled.nii.gz"));
     // A mask of probabilities, if one insists.
     let mut fractions = phantom.mask();
     fractions
@@ -228,7 +235,9 @@ fn t2w_scans_are_segmented_as_such() {
         let agreement = dice(&labelled(&labels, label), &phantom.tissue(label));
         assert!(agreement > least, "{label}: {agreement}");
     }
-    segment(&workplace, "t2w.nii.gz -o other.nii.gz").failed(18, "this is no T1w image");
+    segment(&workplace, "t2w.nii.gz -o other.nii.gz").failed(18, "t2w.nii.gz: contrast: it looks T2w");
+    let insists = "t2w.nii.gz -o other.nii.gz --accept-implausible";
+    segment(&workplace, insists).failed(18, "this is no T1w image");
     let bright = "t2w.nii.gz -o other.nii.gz --contrast t2w --t2w t2w.nii.gz";
     segment(&workplace, bright).failed(11, "tissues of a T1w scan");
     assert_eq!(workplace.files(), ["labels.nii.gz", "t2w.nii.gz"]);
@@ -329,6 +338,15 @@ fn what_cannot_be_segmented_is_told_and_nothing_is_written() {
     let mut head = phantom.image(T1W);
     head.as_mut_slice().iter_mut().for_each(|voxel| *voxel += 40.0);
     write(&workplace, "head.nii.gz", &head);
+    write(&workplace, "t2w.nii.gz", &phantom.image(T2W));
+    // The same voxels under a header that says the back is the front and the top the bottom.
+    let mut rows = grid.affine.rows();
+    for row in [1, 2] {
+        rows[row][3] += rows[row][row] * (grid.dims[row] as f64 - 1.0);
+        rows[row][row] = -rows[row][row];
+    }
+    let over = Affine::from_rows(rows).unwrap();
+    write(&workplace, "over.nii.gz", &Volume::new(phantom.image(T1W).into_voxels(), over).unwrap());
     let before = workplace.files();
     for (arguments, code, part) in [
         ("gone.nii -o x.nii.gz --mask lost.nii --flair away.nii", 12, "(3 files in all)"),
@@ -342,7 +360,12 @@ fn what_cannot_be_segmented_is_told_and_nothing_is_written() {
         ("t1w.nii.gz -o x.nii.gz --mask empty.nii.gz", 14, "the mask is empty"),
         ("t1w.nii.gz -o x.nii.gz --flair empty.nii.gz", 14, "empty.nii.gz"),
         ("t1w.nii.gz -o x.nii.gz --lesions fractions.nii.gz", 18, "have fractions"),
-        ("t1w.nii.gz -o x.nii.gz --contrast t2w", 18, "this is no T2w image"),
+        ("t1w.nii.gz -o x.nii.gz --contrast t2w", 18, "t1w.nii.gz: contrast: it looks T1w"),
+        ("flair.nii.gz -o x.nii.gz --contrast t2w", 18, "flair.nii.gz: contrast: it looks neither"),
+        ("t1w.nii.gz -o x.nii.gz --flair t2w.nii.gz", 18, "t2w.nii.gz: contrast: it looks T2w"),
+        ("t1w.nii.gz -o x.nii.gz --flair t1w.nii.gz", 18, "t1w.nii.gz: contrast: it looks T1w"),
+        ("t1w.nii.gz -o x.nii.gz --t2w flair.nii.gz", 18, "flair.nii.gz: contrast: it looks neither"),
+        ("over.nii.gz -o x.nii.gz", 18, "over.nii.gz: orientation: "),
         ("head.nii.gz -o x.nii.gz", 18, "does not look brain-extracted"),
         ("t1w.nii.gz -o flair.nii.gz --flair flair.nii.gz --force", 11, "it would replace an input"),
         ("t1w.nii.gz -o known.nii.gz", 12, "it exists already"),

@@ -40,7 +40,8 @@ impl Doubts {
         Ok(accepted.chain(self.warnings).collect())
     }
 
-    fn warn(&mut self, input: &Input, what: &str) {
+    /// What needs a look.
+    pub(crate) fn warn(&mut self, input: &Input, what: &str) {
         self.warnings.push(format!("{}: {what}", input.name.display()));
     }
 

@@ -10,9 +10,9 @@
 //! large ones can be found at all, that growth starts from what is too bright for grey matter where the average brain has
 //! white.
 
-use mrisynth::Volume;
 use mrisynth::prepare::morphology::{self, Connectivity};
 use mrisynth::prepare::normalize;
+use mrisynth::{Contrast, Volume};
 use ndarray::{Array3, ShapeBuilder};
 use serde::Serialize;
 
@@ -58,6 +58,16 @@ pub enum Sequence {
     Flair,
     /// T2-weighted. Fluid is as bright as lesions are, or brighter, so that fewer lesions are found.
     T2w,
+}
+
+impl Sequence {
+    /// The contrast that it is one of; none for FLAIR.
+    pub(super) fn contrast(self) -> Option<Contrast> {
+        match self {
+            Self::Flair => None,
+            Self::T2w => Some(Contrast::T2w),
+        }
+    }
 }
 
 /// How lesions are segmented. The defaults were chosen on one patient (`docs/evaluation-segmentation.md`).
@@ -323,7 +333,6 @@ mod tests {
     use super::*;
     use crate::segmentation::phantom::{self, FLAIR, T1W, T2W};
     use crate::segmentation::tissue::{self, TissueOptions};
-    use mrisynth::Contrast;
     use mrisynth::prepare::morphology::{components, dice};
 
     fn tissues(with_lesions: bool) -> Tissues {

@@ -1,6 +1,7 @@
 //! All that the built-in segmentations make of one scan, from what there is of it: tissues, lesions, volumes.
 
 use mrisynth::prepare::morphology::{self, Connectivity};
+use mrisynth::prepare::register::Registration;
 use mrisynth::{Contrast, Error as LibraryError, Grid, Volume, Watch, plausible};
 use ndarray::{Array3, ShapeBuilder};
 use serde::Serialize;
@@ -8,10 +9,10 @@ use serde::Serialize;
 use super::lesions::{self, LesionOptions, Lesions, Sequence};
 use super::priors::Priors;
 use super::tissue::{self, TissueOptions, Tissues};
+use crate::Result;
 use crate::pair::grid;
 use crate::pair::input::Input;
 use crate::pair::plausible::Doubts;
-use crate::{Error, Result};
 
 /// What is written into the header of a label map or mask, and of one that was made of a synthetic scan.
 pub const DESCRIPTION: &str = "reference segmentation by mrisynth, not for clinical use";
@@ -102,7 +103,7 @@ pub enum Filled {
     Found,
 }
 
-/// What was made of a scan. Arrays are in RAS, as [`Input`] has its voxels: [`as_stored`] brings them to the scan's own order.
+/// What was made of a scan. Arrays are in RAS, as [`Input`] has its voxels: [`Segmentation::on`] brings them to the scan's own order.
 #[derive(Clone, Debug)]
 pub struct Segmentation {
     /// The tissues, with lesions filled if there are any.
@@ -121,8 +122,8 @@ pub struct Segmentation {
     pub brain: Array3<bool>,
     /// Where it was taken from.
     pub brain_source: BrainSource,
-    /// Voxel sizes in millimetres, from left to right, back to front, bottom to top.
-    pub voxel_sizes: [f64; 3],
+    /// The grid of all these: the scan's, in RAS.
+    pub grid: Grid,
     /// What is doubtful, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -130,7 +131,15 @@ pub struct Segmentation {
 impl Segmentation {
     /// The volume of a mask on its grid in millilitres.
     pub fn millilitres(&self, mask: &Array3<bool>) -> f64 {
-        millilitres(mask, self.voxel_sizes)
+        millilitres(mask, &self.grid)
+    }
+
+    /// Voxels of these as a volume on `own`, the scan's grid as its file stores it.
+    ///
+    /// # Errors
+    /// [`LibraryError::InvalidArgument`] if that is no grid of this scan.
+    pub fn on<T: Copy>(&self, own: &Grid, voxels: &Array3<T>, value: impl Fn(T) -> f32) -> Result<Volume> {
+        Ok(Volume::new(voxels.mapv(value), self.grid.affine)?.back_onto(own)?)
     }
 
     /// How many lesions were found, by 26 neighbours; none if there was no image to find them on.
@@ -147,18 +156,23 @@ impl Segmentation {
 /// # Errors
 /// Those of files name them. Those of [`Scans::check`]; [`LibraryError::BadImage`] if grids differ (saying along which axis and by
 /// how much), a voxel is not a finite number, or there is no brain; [`LibraryError::Refused`] if the scan is no prepared brain, a
-/// mask is none, the average brain does not fit, or the scan is of the other contrast.
+/// mask is none, the average brain does not fit, the scan lies otherwise than its header says, or a scan is of another contrast
+/// than it is taken for.
 pub fn segment(scans: &Scans<Input>, accept_implausible: bool) -> Result<Segmentation> {
     scans.check()?;
     let mut doubts = Doubts::default();
     check_inputs(scans, &mut doubts)?;
     let (brain, brain_source) = brain_of(scans, &mut doubts)?;
+    let given = given_lesions(scans, &brain, &mut doubts);
     // All that may be refused for its looks is known before the long work.
     let mut warnings = doubts.settle(accept_implausible)?;
     let (scan, contrast) = (scans.scan.volume(), scans.contrast);
     let about_scan = |fault| scans.scan.about(fault);
 
     let priors = Priors::placed(scan, &brain, &Watch::default()).map_err(about_scan)?;
+    let mut placed = Doubts::default();
+    about_place(scans, &brain, &priors, &mut placed)?;
+    warnings.extend(placed.settle(accept_implausible)?);
     let options = TissueOptions::of(contrast);
     let unfilled = tissue::segment(scan, &brain, contrast, Some(&priors), &options).map_err(about_scan)?;
     let lesions = scans.bright.as_ref().map(|(sequence, image)| {
@@ -167,7 +181,6 @@ pub fn segment(scans: &Scans<Input>, accept_implausible: bool) -> Result<Segment
     });
     let lesions = lesions.transpose()?;
 
-    let given = scans.lesions.as_ref().map(Input::mask);
     let to_fill = match (&given, &lesions) {
         (Some(given), _) => Some((given, Filled::Given)),
         (None, Some(found)) => Some((&found.mask, Filled::Found)),
@@ -187,9 +200,9 @@ pub fn segment(scans: &Scans<Input>, accept_implausible: bool) -> Result<Segment
     if let Some(found) = lesions.as_ref().filter(|found| !found.converged) {
         warnings.push(format!("the lesions had not stopped growing after {} rounds", found.rounds));
     }
-    let voxel_sizes = scan.affine().voxel_sizes();
+    let grid = scan.grid();
     let (filled_ml, filled) =
-        to_fill.map_or((0.0, None), |(mask, which)| (millilitres(mask, voxel_sizes), Some(which)));
+        to_fill.map_or((0.0, None), |(mask, which)| (millilitres(mask, &grid), Some(which)));
     Ok(Segmentation {
         tissues,
         unfilled,
@@ -199,31 +212,44 @@ pub fn segment(scans: &Scans<Input>, accept_implausible: bool) -> Result<Segment
         priors,
         brain,
         brain_source,
-        voxel_sizes,
+        grid,
         warnings,
     })
 }
 
-/// An array in RAS as a volume on `stored`, the grid that a scan had before it was brought to RAS: the same voxels in the file's
-/// order.
-///
-/// # Errors
-/// [`Error::Invalid`] if the array is not of that grid's size; [`Error::Library`] if the memory cannot be had.
-pub fn as_stored<T: Copy>(ras: &Array3<T>, stored: &Grid, value: impl Fn(T) -> f32) -> Result<Volume> {
-    let axes = stored.affine.nearest_axes();
-    let (i, j, k) = ras.dim();
-    if axes.map(|(axis, _)| stored.dims[axis]) != [i, j, k] {
-        let fault = format!("an array of {:?} voxels for a grid of {:?}", [i, j, k], stored.dims);
-        return Err(Error::Invalid(fault));
+/// The part in the brain of the lesions that are known.
+fn given_lesions(scans: &Scans<Input>, brain: &Array3<bool>, doubts: &mut Doubts) -> Option<Array3<bool>> {
+    let file = scans.lesions.as_ref()?;
+    let mut lesions = file.mask();
+    let count = |mask: &Array3<bool>| mask.iter().filter(|inside| **inside).count();
+    let all = count(&lesions);
+    lesions.zip_mut_with(brain, |lesion, inside| *lesion &= inside);
+    let outside = all - count(&lesions);
+    if outside > 0 {
+        doubts.warn(file, &format!("{outside} of its {all} voxels are outside the brain and do not count"));
     }
-    let mut volume = Volume::zeros(stored)?;
-    for ((i, j, k), voxel) in volume.voxels_mut().indexed_iter_mut() {
-        let index = [i, j, k];
-        let at =
-            axes.map(|(axis, turned)| if turned { stored.dims[axis] - 1 - index[axis] } else { index[axis] });
-        *voxel = value(ras[at]);
+    Some(lesions)
+}
+
+/// What can be told where the average brain lies: whether the scan lies as its header says, and the contrasts.
+fn about_place(
+    scans: &Scans<Input>,
+    brain: &Array3<bool>,
+    priors: &Priors,
+    doubts: &mut Doubts,
+) -> Result<()> {
+    let Some(Registration { transform, better_orientation, .. }) = priors.registration() else {
+        return Ok(());
+    };
+    if let Some(orientation) = better_orientation {
+        doubts.refuse(&scans.scan, &format!("orientation: {orientation}: its header must say so"));
     }
-    Ok(volume)
+    let bright = scans.bright.as_ref().map(|(sequence, image)| (image, sequence.contrast()));
+    for (image, contrast) in [(&scans.scan, Some(scans.contrast))].into_iter().chain(bright) {
+        let doubt = plausible::doubt_about_contrast(image.volume(), brain, transform, contrast)?;
+        doubt.iter().for_each(|doubt| doubts.refuse(image, doubt));
+    }
+    Ok(())
 }
 
 fn check_inputs(scans: &Scans<Input>, doubts: &mut Doubts) -> Result<()> {
@@ -270,29 +296,14 @@ fn in_memory_order(volume: &Volume, value: impl Fn(f32) -> bool) -> Array3<bool>
     Array3::from_shape_fn(voxels.dim().f(), |index| value(voxels[index]))
 }
 
-fn millilitres(mask: &Array3<bool>, sizes: [f64; 3]) -> f64 {
-    mask.iter().filter(|inside| **inside).count() as f64 * sizes.iter().product::<f64>() / 1000.0
+fn millilitres(mask: &Array3<bool>, grid: &Grid) -> f64 {
+    let voxel_mm3: f64 = grid.affine.voxel_sizes().iter().product();
+    mask.iter().filter(|inside| **inside).count() as f64 * voxel_mm3 / 1000.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mrisynth::Affine;
-
-    #[test]
-    fn arrays_go_back_to_the_order_of_the_file() {
-        // i to the back, j to the top, k to the left.
-        let rows =
-            [[0.0, 0.0, -3.0, 9.0], [-2.0, 0.0, 0.0, 5.0], [0.0, 1.0, 0.0, -4.0], [0.0, 0.0, 0.0, 1.0]];
-        let stored = Grid { dims: [4, 5, 6], affine: Affine::from_rows(rows).unwrap() };
-        let mut volume = Volume::zeros(&stored).unwrap();
-        volume.as_mut_slice().iter_mut().enumerate().for_each(|(n, voxel)| *voxel = n as f32);
-        let ras = volume.clone().into_ras().into_voxels();
-        assert_eq!(ras.dim(), (6, 4, 5));
-        assert_eq!(as_stored(&ras, &stored, |value| value).unwrap(), volume);
-        let other = Grid { dims: [4, 5, 7], ..stored };
-        assert!(as_stored(&ras, &other, |value| value).unwrap_err().to_string().contains("[6, 4, 5]"));
-    }
 
     #[test]
     fn lesions_need_the_tissues_of_t1w() {

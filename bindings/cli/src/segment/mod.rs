@@ -108,11 +108,11 @@ pub fn run(arguments: &SegmentArguments) -> Result<()> {
     })?;
     found.warnings.iter().for_each(|warning| console.log(LogLevel::Warning, warning));
 
-    let labels = reference::as_stored(&found.tissues.labels, &place.grid, f32::from)?;
+    let labels = found.on(&place.grid, &found.tissues.labels, f32::from)?;
     let staging = outputs.stage()?;
     staging.write(&arguments.output, |path| place.write(path, &labels, synthetic))?;
     if let (Some(file), Some(lesions)) = (&arguments.lesions_output, &found.lesions) {
-        let mask = reference::as_stored(&lesions.mask, &place.grid, |lesion| f32::from(u8::from(lesion)))?;
+        let mask = found.on(&place.grid, &lesions.mask, |lesion| f32::from(u8::from(lesion)))?;
         staging.write(file, |path| place.write(path, &mask, synthetic))?;
     }
     staging.publish()?;
@@ -175,7 +175,7 @@ impl Report {
         found: &Segmentation,
     ) -> Self {
         let name = |path: &PathBuf| path.display().to_string();
-        let volumes = found.tissues.volumes(found.voxel_sizes);
+        let volumes = found.tissues.volumes(found.grid.affine.voxel_sizes());
         Self {
             version: env!("CARGO_PKG_VERSION"),
             notice: NOTICE,
