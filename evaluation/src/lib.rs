@@ -8,6 +8,7 @@
 pub mod error;
 mod extent;
 pub mod fidelity;
+pub mod folder;
 #[cfg(test)]
 mod golden;
 pub mod lesions;

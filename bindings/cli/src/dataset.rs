@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mrisynth::model::Contrast;
 use mrisynth::{Error, Result, nifti};
+use mrisynth_evaluation::folder;
 use serde_json::{Value, json};
 
 use crate::names::ScanName;
@@ -33,14 +34,14 @@ impl Dataset {
     /// # Errors
     /// [`Error::Io`] if a folder cannot be read, [`Error::InvalidArgument`] if there is no scan.
     pub fn find(folder: &Path, wanted: &[Contrast]) -> Result<Self> {
-        let top = entries(folder)?;
+        let top = folder::names(folder)?;
         let subjects: Vec<_> =
             top.iter().filter(|name| folder.join(name).is_dir() && starts(name, "sub-")).collect();
         let is_bids = !subjects.is_empty() || folder.join(DESCRIPTION).is_file();
         let mut scans = Vec::new();
         if is_bids {
             for subject in subjects {
-                let sessions = entries(&folder.join(subject))?;
+                let sessions = folder::names(&folder.join(subject))?;
                 let sessions =
                     sessions.iter().filter(|name| starts(name, "ses-")).map(|name| subject.join(name));
                 for place in [subject.clone()].into_iter().chain(sessions) {
@@ -150,7 +151,7 @@ fn anatomical_scans(folder: &Path, anat: &Path, wanted: &[Contrast]) -> Result<V
     let is_wanted = |name: &ScanName| {
         name.is_single_file() && name.contrast().is_some_and(|contrast| wanted.contains(&contrast))
     };
-    let scans = entries(&folder.join(anat))?
+    let scans = folder::names(&folder.join(anat))?
         .into_iter()
         .filter(|name| ScanName::of(name).is_some_and(|name| is_wanted(&name)));
     Ok(scans.map(|name| anat.join(name)).collect())
@@ -163,16 +164,4 @@ fn is_scan(path: &Path) -> bool {
 
 fn starts(name: &Path, beginning: &str) -> bool {
     name.to_string_lossy().starts_with(beginning)
-}
-
-/// Names in a folder in their order, without hidden ones.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let named = |fault| Error::io(folder, fault);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(named)? {
-        names.push(PathBuf::from(entry.map_err(named)?.file_name()));
-    }
-    names.retain(|name| !starts(name, "."));
-    names.sort();
-    Ok(names)
 }

@@ -6,13 +6,11 @@
 //! images of both contrasts, `_label-lesion_desc-T1w_mask` and `_desc-T1w_dseg` belong to T1w alone.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Case, Cohort, Study};
 use crate::pair::Pair;
-use crate::{Error, Result};
+use crate::{Result, folder};
 
 const ENDINGS: [&str; 2] = [".nii.gz", ".nii"];
 /// What `desc` of a synthetic image is.
@@ -173,7 +171,7 @@ fn files(root: &Path) -> Result<Vec<Named>> {
         {
             let folder = place.join("anat");
             if folder.is_dir() {
-                files.extend(entries(&folder)?.iter().filter_map(|name| Named::of(&folder.join(name))));
+                files.extend(texts(&folder)?.iter().filter_map(|name| Named::of(&folder.join(name))));
             }
         }
     }
@@ -183,22 +181,19 @@ fn files(root: &Path) -> Result<Vec<Named>> {
 /// The folders of a folder whose names begin so, in their order.
 fn folders(folder: &Path, prefix: &str) -> Result<Vec<String>> {
     let is = |name: &String| name.starts_with(prefix) && folder.join(name).is_dir();
-    Ok(entries(folder)?.into_iter().filter(is).collect())
+    Ok(texts(folder)?.into_iter().filter(is).collect())
 }
 
-/// The names in a folder that are text, in their order.
-fn entries(folder: &Path) -> Result<Vec<String>> {
-    let names = fs::read_dir(folder).and_then(|entries| {
-        entries.map(|entry| Ok(entry?.file_name().into_string().ok())).collect::<io::Result<Vec<_>>>()
-    });
-    let names = names.map_err(|fault| Error::from(mrisynth::Error::io(folder, fault)))?;
-    let mut names: Vec<String> = names.into_iter().flatten().collect();
-    names.sort_unstable();
-    Ok(names)
+/// The names in a folder that are text: others are none of BIDS.
+fn texts(folder: &Path) -> Result<Vec<String>> {
+    let names = folder::names(folder)?.into_iter();
+    Ok(names.filter_map(|name| name.into_os_string().into_string().ok()).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn dataset(files: &[&str]) -> tempfile::TempDir {
@@ -226,6 +221,8 @@ mod tests {
             "sub-01/anat/sub-01_desc-T1w_dseg.nii",
             "sub-01/anat/sub-01_dseg.nii",
             "sub-01/anat/notes.txt",
+            "sub-01/anat/._sub-01_T1w.nii.gz",
+            "derivatives/.unfinished/sub-01/anat/sub-01_desc-synthetic_T1w.nii.gz",
             "sub-02/ses-a/anat/sub-02_ses-a_T2w.nii.gz",
             "derivatives/A/sub-01/anat/sub-01_desc-synthetic_T1w.nii.gz",
             "derivatives/A/sub-01/anat/sub-01_label-lesion_mask.nii.gz",

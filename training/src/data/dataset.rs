@@ -1,10 +1,10 @@
 //! Finds the studies of a folder of NIfTI pairs, or of a BIDS dataset, by the names of their files.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use mrisynth::Contrast;
+use mrisynth_evaluation::folder;
 
 use crate::data::pairs::{PairFiles, State};
 use crate::error::Error;
@@ -232,15 +232,9 @@ fn patient_of(study: &str) -> String {
     }
 }
 
-/// Names in a folder in their order, without hidden ones.
+/// The names in a folder, as text.
 fn entries(folder: &Path) -> Result<Vec<String>, Error> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
-        names.push(text(&entry.map_err(|e| Error::io(folder, e))?.file_name()));
-    }
-    names.retain(|name| !name.starts_with('.'));
-    names.sort();
-    Ok(names)
+    Ok(folder::names(folder)?.iter().map(|name| text(name.as_os_str())).collect())
 }
 
 fn text(name: &std::ffi::OsStr) -> String {
@@ -249,6 +243,8 @@ fn text(name: &std::ffi::OsStr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn folder_with(files: &[&str]) -> tempfile::TempDir {
