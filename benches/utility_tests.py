@@ -2,7 +2,7 @@
 """The paper's three utility tests on one patient: lesions, texture and tissue volumes with a synthetic T1w in place of the real one.
 
     cargo build --release --locked --workspace
-    python3 benches/utility_tests.py ../shared/data/open_ms/test/cs_p26 [--keep FOLDER]
+    python3 benches/utility_tests.py OPEN_MS/test/cs_p26 [--keep FOLDER]
 
 The folder holds prepared scans on one grid: T1.nii.gz, T2.nii.gz, FLAIR.nii.gz and lesions.nii.gz (the expert's mask). T1w is
 synthesized from T2w with the default model; `mrisynth segment` finds lesions and tissues with FLAIR and the real T1w, and with
