@@ -127,7 +127,7 @@ impl Study {
         let mut results = Results::default();
         for (case, evaluation) in self.cases.iter().zip(evaluations) {
             match evaluation {
-                Ok(evaluation) => results.measured.push(Measured { case: case.clone(), evaluation }),
+                Ok(evaluation) => results.measured.push(EvaluatedCase { case: case.clone(), evaluation }),
                 Err(fault) => results.faults.push(Fault { case: case.clone(), fault }),
             }
         }
@@ -137,7 +137,7 @@ impl Study {
 
 /// A pair that was measured.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Measured {
+pub struct EvaluatedCase {
     /// Which.
     pub case: Case,
     /// What was found.
@@ -157,7 +157,7 @@ pub struct Fault {
 #[derive(Debug, Default)]
 pub struct Results {
     /// Those that were measured.
-    pub measured: Vec<Measured>,
+    pub measured: Vec<EvaluatedCase>,
     /// Those that were not.
     pub faults: Vec<Fault>,
 }
@@ -169,7 +169,7 @@ impl Results {
     }
 
     /// The measured pairs of a cohort.
-    pub fn of<'a>(&'a self, cohort: &'a Cohort) -> impl Iterator<Item = &'a Measured> + Clone {
+    pub fn of<'a>(&'a self, cohort: &'a Cohort) -> impl Iterator<Item = &'a EvaluatedCase> + Clone {
         self.measured.iter().filter(move |measured| measured.case.cohort == *cohort)
     }
 

@@ -5,7 +5,7 @@ use mrisynth::Limits;
 use super::measure::Kind;
 use super::summary::{Options as Comparing, Summary};
 use super::values::Values;
-use super::{Cohort, Measured, Results, distinct, figures, tables};
+use super::{Cohort, EvaluatedCase, Results, distinct, figures, tables};
 use crate::Result;
 use crate::pair::{self, Options};
 use crate::report::panel::{self, Images};
@@ -178,7 +178,7 @@ fn pictures(results: &Results, options: &Options) -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-fn picture(measured: &Measured, what: &str, options: &Options) -> Result<Block> {
+fn picture(measured: &EvaluatedCase, what: &str, options: &Options) -> Result<Block> {
     let pair = measured.case.files.clone().read(&Limits::default())?;
     let images = pair::images(&pair, options)?;
     let shown = Images {

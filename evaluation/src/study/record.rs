@@ -28,7 +28,7 @@ pub fn json(
     measuring: &Options,
     comparing: &Comparing,
 ) -> Result<Value> {
-    let pair = |measured: &super::Measured| {
+    let pair = |measured: &super::EvaluatedCase| {
         let mut pair = about(&measured.case);
         pair["evaluation"] = to_value(&measured.evaluation)?;
         Ok(pair)

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::measure::{Kind, Measure, region_name};
 use super::values::Values;
-use super::{Case, Cohort, Measured, Results, distinct};
+use super::{Case, Cohort, EvaluatedCase, Results, distinct};
 use crate::lesions::counts;
 use crate::lesions::sizes::SizeDistribution;
-use crate::measured;
+use crate::measured::Measured;
 use crate::report::plots::bland_altman::Agreement;
 use crate::statistics::equivalence::{Equivalence, Margins, equivalence};
 use crate::statistics::{self, Comparison, Outcome, Settings, Stars};
@@ -91,7 +91,7 @@ pub struct LesionTotals {
     /// Lesions of real images of which the synthetic one has no voxel.
     pub failed: usize,
     /// The variance of the numbers of lesions in synthetic images over that in real ones.
-    pub count_variance_ratio: measured::Measured<f64>,
+    pub count_variance_ratio: Measured<f64>,
     /// Lesions by size.
     pub sizes: SizeDistribution,
 }
@@ -165,7 +165,7 @@ fn of_cohort(results: &Results, values: &Values<'_>, cohort: &Cohort, options: &
         Ok(Compared { key: measure.key.clone(), measure, comparison })
     };
     let measures: Vec<Compared> = values.measures(cohort).into_iter().map(compare).collect::<Result<_>>()?;
-    let measured: Vec<&Measured> = results.of(cohort).collect();
+    let measured: Vec<&EvaluatedCase> = results.of(cohort).collect();
     let has_volumes = measures.iter().any(|compared| compared.measure.kind == Kind::Volumes);
     Ok(Summary {
         cohort: cohort.clone(),
@@ -182,7 +182,7 @@ fn of_cohort(results: &Results, values: &Values<'_>, cohort: &Cohort, options: &
 }
 
 /// Lesions of one method; none without masks.
-fn totals(measured: &[&Measured], method: &str) -> Result<Option<LesionTotals>> {
+fn totals(measured: &[&EvaluatedCase], method: &str) -> Result<Option<LesionTotals>> {
     let of_method = measured.iter().filter(|measured| measured.case.method == method);
     let lesions = of_method.map(|measured| &measured.evaluation.lesions).filter_map(|lesions| {
         let sizes = lesions.lesion_sizes.as_ref()?;
@@ -217,7 +217,7 @@ fn totals(measured: &[&Measured], method: &str) -> Result<Option<LesionTotals>> 
 }
 
 /// Volumes of every region that there is, by every method.
-fn agreements(measured: &[&Measured], methods: &[String], options: &Options) -> Vec<VolumeAgreement> {
+fn agreements(measured: &[&EvaluatedCase], methods: &[String], options: &Options) -> Vec<VolumeAgreement> {
     let margin = options.equivalence_margin_percent;
     let volumes = measured.iter().filter_map(|measured| measured.evaluation.volumes.as_ref());
     let mut regions = distinct(volumes.flat_map(|volumes| volumes.keys().copied()));

@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use super::measure::{self, Measure};
 use super::summary::REAL;
-use super::{Cohort, Measured, Results, distinct};
+use super::{Cohort, EvaluatedCase, Results, distinct};
 use crate::statistics::Table;
 use crate::{Error, Result};
 
 /// All measured pairs with their values.
 #[derive(Debug)]
 pub struct Values<'a> {
-    rows: Vec<(&'a Measured, Value)>,
+    rows: Vec<(&'a EvaluatedCase, Value)>,
 }
 
 /// One subject's value by one method.
@@ -39,7 +39,7 @@ impl<'a> Values<'a> {
     /// # Errors
     /// None that an evaluation gives: evaluations can always be written as JSON.
     pub fn of(results: &'a Results) -> Result<Self> {
-        let of = |measured: &'a Measured| {
+        let of = |measured: &'a EvaluatedCase| {
             let json = serde_json::to_value(&measured.evaluation)
                 .map_err(|fault| mrisynth::Error::Internal(fault.to_string()))?;
             Ok((measured, json))
@@ -50,7 +50,7 @@ impl<'a> Values<'a> {
     fn of_cohort<'b>(
         &'b self,
         cohort: &'b Cohort,
-    ) -> impl Iterator<Item = &'b (&'a Measured, Value)> + Clone {
+    ) -> impl Iterator<Item = &'b (&'a EvaluatedCase, Value)> + Clone {
         self.rows.iter().filter(move |(measured, _)| measured.case.cohort == *cohort)
     }
 
@@ -96,7 +96,7 @@ impl<'a> Values<'a> {
     }
 
     fn row(&self, cohort: &Cohort, subject: &str, method: &str) -> Option<&Value> {
-        let is = |(measured, _): &&(&Measured, Value)| {
+        let is = |(measured, _): &&(&EvaluatedCase, Value)| {
             let case = &measured.case;
             case.cohort == *cohort && case.subject == subject && case.method == method
         };
@@ -104,7 +104,7 @@ impl<'a> Values<'a> {
     }
 
     /// Every pair with what was found of a measure.
-    pub fn each(&self, measure: &Measure) -> impl Iterator<Item = (&'a Measured, Found)> {
+    pub fn each(&self, measure: &Measure) -> impl Iterator<Item = (&'a EvaluatedCase, Found)> {
         self.rows.iter().map(|(measured, json)| (*measured, found(json, &measure.key)))
     }
 
