@@ -34,14 +34,14 @@ impl Dataset {
     /// # Errors
     /// [`Error::Io`] if a folder cannot be read, [`Error::InvalidArgument`] if there is no scan.
     pub fn find(folder: &Path, wanted: &[Contrast]) -> Result<Self> {
-        let top = folder::names(folder)?;
+        let top = entries(folder)?;
         let subjects: Vec<_> =
             top.iter().filter(|name| folder.join(name).is_dir() && starts(name, "sub-")).collect();
         let is_bids = !subjects.is_empty() || folder.join(DESCRIPTION).is_file();
         let mut scans = Vec::new();
         if is_bids {
             for subject in subjects {
-                let sessions = folder::names(&folder.join(subject))?;
+                let sessions = entries(&folder.join(subject))?;
                 let sessions =
                     sessions.iter().filter(|name| starts(name, "ses-")).map(|name| subject.join(name));
                 for place in [subject.clone()].into_iter().chain(sessions) {
@@ -144,6 +144,11 @@ fn read_json(path: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
+/// Names in a folder in their order, without hidden ones.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    folder::names(folder).map_err(|fault| Error::io(folder, fault))
+}
+
 fn anatomical_scans(folder: &Path, anat: &Path, wanted: &[Contrast]) -> Result<Vec<PathBuf>> {
     if !folder.join(anat).is_dir() {
         return Ok(Vec::new());
@@ -151,7 +156,7 @@ fn anatomical_scans(folder: &Path, anat: &Path, wanted: &[Contrast]) -> Result<V
     let is_wanted = |name: &ScanName| {
         name.is_single_file() && name.contrast().is_some_and(|contrast| wanted.contains(&contrast))
     };
-    let scans = folder::names(&folder.join(anat))?
+    let scans = entries(&folder.join(anat))?
         .into_iter()
         .filter(|name| ScanName::of(name).is_some_and(|name| is_wanted(&name)));
     Ok(scans.map(|name| anat.join(name)).collect())

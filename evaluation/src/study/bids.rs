@@ -186,8 +186,8 @@ fn folders(folder: &Path, prefix: &str) -> Result<Vec<String>> {
 
 /// The names in a folder that are text: others are none of BIDS.
 fn texts(folder: &Path) -> Result<Vec<String>> {
-    let names = folder::names(folder)?.into_iter();
-    Ok(names.filter_map(|name| name.into_os_string().into_string().ok()).collect())
+    let names = folder::names(folder).map_err(|fault| mrisynth::Error::io(folder, fault))?;
+    Ok(names.into_iter().filter_map(|name| name.into_os_string().into_string().ok()).collect())
 }
 
 #[cfg(test)]

@@ -234,7 +234,8 @@ fn patient_of(study: &str) -> String {
 
 /// The names in a folder, as text.
 fn entries(folder: &Path) -> Result<Vec<String>, Error> {
-    Ok(folder::names(folder)?.iter().map(|name| text(name.as_os_str())).collect())
+    let names = folder::names(folder).map_err(|fault| Error::io(folder, fault))?;
+    Ok(names.iter().map(|name| text(name.as_os_str())).collect())
 }
 
 fn text(name: &std::ffi::OsStr) -> String {
