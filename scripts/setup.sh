@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing need beside a Rust toolchain, on Debian or Ubuntu: a C and C++ compiler and CMake.
-# With the argument `tests` also makes a Python environment, target/python, in which ONNX Runtime runs what we export.
+# With the argument `tests` also what the bindings are tested with (ITK, niftilib, valgrind, checkers of DICOM), and a Python
+# environment, target/python, in which ONNX Runtime runs what we export.
 # Does nothing where all of it is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,6 +24,11 @@ if ! command -v cargo >/dev/null; then
 fi
 if [ "${1-}" = tests ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
   missing+=(python3 python3-venv)
+fi
+if [ "${1-}" = tests ]; then
+  for package in dcmtk dicom3tools libgdcm-tools libinsighttoolkit5-dev libnifti-dev pkg-config valgrind; do
+    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
+  done
 fi
 if [ "${#missing[@]}" -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
