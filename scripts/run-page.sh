@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 [ "$#" -gt 0 ] || { echo "usage: scripts/run-page.sh PAGE.md ..." >&2; exit 2; }
 # The heavy crates are built once, for tests and for what is installed: see scripts/install.sh.
-export MRISYNTH_CARGO_ARGUMENTS="${MRISYNTH_CARGO_ARGUMENTS---workspace}"
+export MRISYNTH_CARGO_ARGUMENTS="${MRISYNTH_CARGO_ARGUMENTS---workspace --lib --bins --tests}"
 for page in "$@"; do
   commands=$(awk '/^```/ { inside = !inside && $0 == "```sh"; next } inside' "$page")
   [ -n "$commands" ] || { echo "run-page: $page has no block marked sh" >&2; exit 1; }

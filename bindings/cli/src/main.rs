@@ -5,6 +5,7 @@ mod batch;
 mod dataset;
 mod evaluate;
 mod exit;
+mod interrupt;
 mod memory_size;
 mod model;
 mod names;
@@ -26,9 +27,11 @@ use exit::Ending;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let json = arguments.command.wants_json();
+    interrupt::watch(json);
     match exit::catch_defects(|| run(&arguments.command)) {
         Ok(ending) => ExitCode::from(ending.code),
-        Err(fault) => report::failure(&fault, json),
+        // A cancelled run has spoken its last word.
+        Err(fault) => interrupt::uninterrupted(|| report::failure(&fault, json)),
     }
 }
 

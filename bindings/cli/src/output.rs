@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use mrisynth::{Error, Result};
-use tempfile::{TempDir, TempPath};
+use tempfile::TempPath;
+
+use crate::interrupt::{StagingFolder, uninterrupted};
 
 /// What a run reads and must not replace, and what is wrong with an output that would.
 pub type Kept = (PathBuf, &'static str);
@@ -53,13 +55,13 @@ impl Outputs {
     /// # Errors
     /// [`Error::Io`] if it cannot be made.
     pub fn stage(&self) -> Result<Staging<'_>> {
-        let mut folders: Vec<(PathBuf, TempDir)> = Vec::new();
+        let mut folders: Vec<(PathBuf, StagingFolder)> = Vec::new();
         let mut files = Vec::new();
         for (index, place) in self.places.iter().enumerate() {
             let beside = existing_folder(place);
             if !folders.iter().any(|(of, _)| *of == beside) {
-                let folder = tempfile::Builder::new().prefix(".mrisynth-").tempdir_in(&beside);
-                folders.push((beside.clone(), folder.map_err(|fault| Error::io(place, fault))?));
+                let folder = StagingFolder::new_in(&beside).map_err(|fault| Error::io(place, fault))?;
+                folders.push((beside.clone(), folder));
             }
             let folder =
                 folders.iter().find(|(of, _)| *of == beside).map_or(Path::new(""), |(_, f)| f.path());
@@ -77,7 +79,7 @@ impl Outputs {
 pub struct Staging<'a> {
     outputs: &'a Outputs,
     files: Vec<PathBuf>,
-    _folders: Vec<(PathBuf, TempDir)>,
+    _folders: Vec<(PathBuf, StagingFolder)>,
 }
 
 impl Staging<'_> {
@@ -110,6 +112,10 @@ impl Staging<'_> {
     /// # Errors
     /// [`Error::Io`], also for a file that has come to exist since the check and may not be replaced.
     pub fn publish(self) -> Result<()> {
+        uninterrupted(|| self.move_all())
+    }
+
+    fn move_all(&self) -> Result<()> {
         let mut steps = Vec::new();
         let pairs = self.files.iter().zip(&self.outputs.places);
         for (staged, place) in pairs {

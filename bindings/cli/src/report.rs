@@ -48,6 +48,11 @@ pub fn failure(fault: &Error, json: bool) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Prints a warning that is not about a scan.
+pub fn warning(message: &str) {
+    to_stderr(&format!("mrisynth: warning: {message}"));
+}
+
 /// Prints a result on standard output.
 ///
 /// # Errors
