@@ -9,6 +9,7 @@
 # Nothing is installed before all of it is built and copied. What is installed can be moved. Neither library is stripped, so that
 # a crash in a host program names functions; packages may strip them.
 set -euo pipefail
+shopt -s inherit_errexit
 umask 022
 
 usage="usage: scripts/install.sh [--uninstall] PREFIX    (an absolute path; see docs/install.md)"
@@ -36,20 +37,23 @@ require_writable() {
   rmdir "$probe"
 }
 
+# Fails if the list of what is installed names anything that is not below the folder, where we have nothing to remove.
+require_sound_manifest() {
+  if grep -qE '^$|^/|(^|/)\.\.(/|$)' "$1/$manifest"; then fail "$1/$manifest is damaged: it names a file that is not below $1"; fi
+}
+
 # Removes the files that a list names below the folder, but for those that another list names too.
 remove_listed() {
   local folder=$1 list=$2 kept=$3 file
   while IFS= read -r file; do
-    case "/$file/" in
-      // | */../* | //*) fail "$list is damaged: it names '$file'" ;;
-    esac
     grep -qxF -e "$file" "$kept" || rm -f "$folder/$file"
   done <"$list"
 }
 
 uninstall() {
-  local folder=$1
+  local folder=$1 own
   [ -f "$folder/$manifest" ] || fail "nothing to uninstall: there is no $folder/$manifest"
+  require_sound_manifest "$folder"
   remove_listed "$folder" "$folder/$manifest" /dev/null
   # Folders that other software uses too, such as PREFIX/lib, stay.
   for own in "${own_folders[@]}"; do
@@ -65,9 +69,10 @@ capi_library() {
 
 # Where cargo puts what it builds, whatever sets it: CARGO_TARGET_DIR, CARGO_BUILD_TARGET or a configuration file.
 built_folder() {
-  local target
-  target=$(cargo metadata --no-deps --locked --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-  echo "$target/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release"
+  local target_directory
+  target_directory=$(cargo metadata --no-deps --locked --offline --format-version 1 |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+  echo "$target_directory/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}release"
 }
 
 # Lays out everything as it will be below the prefix.
@@ -91,26 +96,33 @@ stage_into() {
   cmake -DOUTPUT="$stage" -DPACKAGE_VERSION="$package_version" -DLIBRARY_VERSION="$library_version" -DABI_VERSION="$abi_version" \
     -P bindings/cmake/configure.cmake
   install -D -m 644 -t "$stage/share/doc/mrisynth" README.md LICENSE.txt LICENSE-APACHE LICENSE-MIT
+  scripts/third-party-notices.sh >"$stage/share/doc/mrisynth/THIRD-PARTY.txt"
 
   mkdir -p "$stage/$(dirname "$manifest")"
   touch "$stage/$manifest"
-  (cd "$stage" && find . \( -type f -o -type l \) -printf '%P\n' | LC_ALL=C sort) >"$stage/$manifest.new"
-  grep -vxF -e "$manifest.new" "$stage/$manifest.new" >"$stage/$manifest" || true
-  rm "$stage/$manifest.new"
+  (cd "$stage" && find . \( -type f -o -type l \) -printf '%P\n' | LC_ALL=C sort) >"$work/installed-files"
+  cp "$work/installed-files" "$stage/$manifest"
 }
 
-# Moves what is staged into place, each file at once, so that programs that run keep what they have loaded.
+# Moves what is staged into place, each file at once, so that programs that run keep what they have loaded. Then removes what an
+# earlier version had and this one has not.
 move_into_place() {
-  local stage=$1 folder=$2 file
-  if [ -f "$folder/$manifest" ]; then remove_listed "$folder" "$folder/$manifest" "$stage/$manifest"; fi
-  while IFS= read -r file; do
+  local stage=$1 folder=$2 file files earlier=$work/earlier-files
+  : >"$earlier"
+  if [ -f "$folder/$manifest" ]; then
+    require_sound_manifest "$folder"
+    cp "$folder/$manifest" "$earlier"
+  fi
+  mapfile -t files <"$stage/$manifest"
+  for file in "${files[@]}"; do
     mkdir -p "$folder/$(dirname "$file")"
     mv -fT "$stage/$file" "$folder/$file"
-  done < <(cat "$stage/$manifest")
+  done
+  remove_listed "$folder" "$earlier" "$folder/$manifest"
 }
 
 main() {
-  local action=install prefix folder
+  local action=install prefix folder program built
   if [ "${1-}" = --uninstall ]; then
     action=uninstall
     shift
@@ -148,10 +160,11 @@ main() {
 
   mkdir -p "$folder"
   # On the prefix's own file system, so that moving is renaming.
-  stage=$(mktemp -d "$folder/.mrisynth-install.XXXXXX")
-  trap 'rm -rf "$stage"' EXIT
-  stage_into "$stage" "$(built_folder)"
-  move_into_place "$stage" "$folder"
+  work=$(mktemp -d "$folder/.mrisynth-install.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  built=$(built_folder)
+  stage_into "$work/stage" "$built"
+  move_into_place "$work/stage" "$folder"
   echo "installed mrisynth into $folder"
 }
 
