@@ -10,9 +10,9 @@ export MRISYNTH_CARGO_ARGUMENTS="${MRISYNTH_CARGO_ARGUMENTS---workspace}"
 unset DESTDIR LD_LIBRARY_PATH PKG_CONFIG_PATH
 prefix=$PWD/target/prefix
 work=$PWD/target/install-test
-rm -rf "$work"
+rm -rf "$work" target/install-page
 mkdir -p "$work"
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" target/install-page' EXIT
 
 say() { echo "test-install: $*"; }
 
@@ -162,5 +162,8 @@ mkdir "$work/consumers"
 check_consumers "$home" "$work/consumers/build"
 check_other_interface "$work/consumers/build/pkg_config_shared"
 check_uninstall "$home"
+
+say "the page"
+scripts/run-page.sh docs/install.md
 
 say "passed"

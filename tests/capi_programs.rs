@@ -101,13 +101,33 @@ fn c_and_cpp_programs_pass_with_both_libraries() {
     compare_with_rust(folder.path(), &scan);
 }
 
+/// A prefix with what CMake's `find_package(Mrisynth)` needs; `scripts/install.sh` makes whole ones.
+fn link_into_prefix(prefix: &Path) {
+    run("cmake", |cmake| {
+        cmake
+            .arg(format!("-DOUTPUT={}", prefix.display()))
+            .arg(concat!("-DPACKAGE_VERSION=", env!("CARGO_PKG_VERSION")))
+            .args(["-DLIBRARY_VERSION=1", "-DABI_VERSION=1"])
+            .arg("-P")
+            .arg(root().join("bindings/cmake/configure.cmake"))
+    });
+    install_shared_library(&prefix.join("lib"));
+    std::os::unix::fs::symlink(root().join("include"), prefix.join("include")).unwrap();
+}
+
 #[test]
 fn the_example_builds_by_itself() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let build = folder.path().join("build");
-    let shared = install_shared_library(folder.path());
+    let prefix = folder.path().join("prefix");
+    link_into_prefix(&prefix);
     run("cmake", |cmake| {
-        cmake.arg("-S").arg(root().join("examples/c")).arg("-B").arg(&build).arg(define("LIBRARY", &shared))
+        cmake
+            .arg("-S")
+            .arg(root().join("examples/c"))
+            .arg("-B")
+            .arg(&build)
+            .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()))
     });
     run("cmake", |cmake| cmake.arg("--build").arg(&build));
     run(build.join("synthesize").to_str().unwrap(), |example| example);
