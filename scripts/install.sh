@@ -63,8 +63,9 @@ uninstall() {
 
 # A value of Cargo.toml's [package.metadata.capi.library], which is where cargo-c reads it.
 capi_library() {
-  awk -v key="$1" '/^\[/ { inside = $0 == "[package.metadata.capi.library]" } inside && $1 == key { gsub(/"/, "", $3); print $3 }' \
-    Cargo.toml
+  awk -v key="$1" '
+    /^\[/ { inside = $0 == "[package.metadata.capi.library]" }
+    inside && $1 == key { gsub(/"/, "", $3); print $3 }' Cargo.toml
 }
 
 # Where cargo puts what it builds, whatever sets it: CARGO_TARGET_DIR, CARGO_BUILD_TARGET or a configuration file.

@@ -31,6 +31,13 @@ expect_failure() {
 
 same() { [ "$1" = "$2" ] || fail "$3 should be '$2', but is '$1'"; }
 
+# quietly LOG COMMAND...: shows what the command says only where it fails.
+quietly() {
+  local log=$1
+  shift
+  "$@" >"$log" 2>&1 || { cat "$log"; fail "this failed: $*"; }
+}
+
 # Names of files and links below a folder.
 listing() { (cd "$1" && find . ! -type d -printf '%P\n' | LC_ALL=C sort); }
 
@@ -42,15 +49,20 @@ check_layout() {
     fail "libmrisynth.so.$interface is $(readlink "$lib/libmrisynth.so.$interface")"
   same "$(readelf -d "$lib/libmrisynth.so" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')" "libmrisynth.so.$interface" "the SONAME"
   same "$("$prefix/bin/mrisynth" --version)" "mrisynth $version" "the command's version"
-  for file in bin/mrisynth include/mrisynth.hpp lib/libmrisynth.a lib/pkgconfig/mrisynth.pc lib/cmake/Mrisynth/MrisynthConfig.cmake \
-    lib/cmake/Mrisynth/MrisynthConfigVersion.cmake share/doc/mrisynth/{LICENSE.txt,LICENSE-MIT,LICENSE-APACHE,README.md,THIRD-PARTY.txt}; do
+  for file in bin/mrisynth include/mrisynth.hpp lib/libmrisynth.a lib/pkgconfig/mrisynth.pc \
+    lib/cmake/Mrisynth/{MrisynthConfig,MrisynthConfigVersion}.cmake \
+    share/doc/mrisynth/{LICENSE.txt,LICENSE-MIT,LICENSE-APACHE,README.md,THIRD-PARTY.txt}; do
     [ -s "$prefix/$file" ] || fail "$file is missing"
   done
-  same "$(listing "$prefix")" "$(cat "$prefix/share/mrisynth/installed-files.txt")" "the list of what is installed"
-  nm -D --defined-only "$lib/libmrisynth.so" | grep ' T mrisynth_synthesize$' >/dev/null || fail "the shared library does not export mrisynth_synthesize"
-  nm "$lib/libmrisynth.a" 2>/dev/null | grep -cx '[0-9a-f]* T mrisynth_synthesize' >/dev/null || fail "the static library lacks mrisynth_synthesize"
+  nm -D --defined-only "$lib/libmrisynth.so" | grep ' T mrisynth_synthesize$' >/dev/null ||
+    fail "the shared library does not export mrisynth_synthesize"
+  nm "$lib/libmrisynth.a" 2>/dev/null | grep -cx '[0-9a-f]* T mrisynth_synthesize' >/dev/null ||
+    fail "the static library lacks mrisynth_synthesize"
   nm "$lib/libmrisynth.so" | grep . >/dev/null || fail "the shared library is stripped; docs/install.md says that it is not"
-  grep -q '^tract-core .*MIT' "$prefix/share/doc/mrisynth/THIRD-PARTY.txt" || fail "the notices do not name the inference engine"
+  grep -q '^tract-core .*MIT' "$prefix/share/doc/mrisynth/THIRD-PARTY.txt" ||
+    fail "the notices do not name the inference engine"
+  grep -q '^tract-core .*(LICENSE-MIT)$' "$prefix/share/doc/mrisynth/THIRD-PARTY.txt" ||
+    fail "the notices lack the inference engine's licence"
   if grep -rlF -e "$PWD" "$prefix/lib/cmake" "$prefix/lib/pkgconfig"; then fail "these files hold absolute paths"; fi
 }
 
@@ -58,24 +70,26 @@ check_layout() {
 check_consumers() {
   local home=$1 build=$2 program
   say "a CMake project, against '$home'"
-  cmake -S tests/install/find_package -B "$build" -DCMAKE_PREFIX_PATH="$home" -DWANTED_VERSION="${version%.*}" >"$build.log" || { cat "$build.log"; fail "find_package failed"; }
-  cmake --build "$build" >"$build.log" 2>&1 || { cat "$build.log"; fail "the CMake project does not build"; }
+  quietly "$build.log" cmake -S tests/install/find_package -B "$build" -DCMAKE_PREFIX_PATH="$home" \
+    -DWANTED_VERSION="${version%.*}"
+  quietly "$build.log" cmake --build "$build"
   (cd "$build" && ctest --output-on-failure --no-tests=error)
 
   say "a Makefile with pkg-config, against '$home'"
   local -x PKG_CONFIG_PATH=$home/lib/pkgconfig
-  make --no-print-directory --silent -C "$build" -f "$PWD/tests/install/pkg_config/Makefile" >"$build.log" 2>&1 ||
-    { cat "$build.log"; fail "the Makefile does not build"; }
+  quietly "$build.log" make -C "$build" -f "$PWD/tests/install/pkg_config/Makefile"
   cd "$build"
   LD_LIBRARY_PATH=$home/lib ./pkg_config_shared pkg_config_shared.voxels
   for program in pkg_config_rpath pkg_config_static pkg_config_wholly_static; do "./$program" "$program.voxels"; done
   for program in c_shared cpp_shared pkg_config_shared pkg_config_rpath; do
-    readelf -d "$program" | grep -F "[libmrisynth.so.$interface]" >/dev/null || fail "$program does not ask for libmrisynth.so.$interface"
+    readelf -d "$program" | grep -F "[libmrisynth.so.$interface]" >/dev/null ||
+      fail "$program does not ask for libmrisynth.so.$interface"
   done
   for program in c_static cpp_static pkg_config_static pkg_config_wholly_static; do
     if readelf -d "$program" | grep -F mrisynth; then fail "$program needs a shared libmrisynth"; fi
   done
-  ldd pkg_config_rpath | grep -F "libmrisynth.so.$interface => $home/lib" >/dev/null || fail "pkg_config_rpath does not load the installed library"
+  ldd pkg_config_rpath | grep -F "libmrisynth.so.$interface => $home/lib" >/dev/null ||
+    fail "pkg_config_rpath does not load the installed library"
   if ldd pkg_config_static | grep -F mrisynth; then fail "pkg_config_static loads a shared libmrisynth"; fi
   same "$(find . -name '*.voxels' | wc -l)" 8 "the number of results"
   same "$(find . -name '*.voxels' -exec sha256sum {} + | cut -d ' ' -f 1 | sort -u | wc -l)" 1 "the number of different results"
@@ -100,7 +114,8 @@ check_other_interface() {
   say "another binary interface"
   local other=$work/other program=$1 next=$((interface + 1))
   mkdir "$other"
-  echo "unsigned mrisynth_abi_version(void) { return $next; }" | cc -shared -fPIC -Wl,-soname,"libmrisynth.so.$next" -x c - -o "$other/libmrisynth.so.$next"
+  echo "unsigned mrisynth_abi_version(void) { return $next; }" |
+    cc -shared -fPIC -Wl,-soname,"libmrisynth.so.$next" -x c - -o "$other/libmrisynth.so.$next"
   ln -s "libmrisynth.so.$next" "$other/libmrisynth.so"
   expect_failure "libmrisynth.so.$interface: cannot open shared object file" env LD_LIBRARY_PATH="$other" "$program" "$work/never"
   expect_failure "cannot find -l:libmrisynth.so.$interface" cc -shared -o "$work/never" -L"$other" -l:"libmrisynth.so.$interface"
@@ -132,7 +147,7 @@ check_uninstall() {
   # What an earlier version left goes; what is not ours stays.
   touch "$home/lib/libmrisynth.so.0.9.0" "$home/lib/other.so" "$home/share/doc/mrisynth/notes.txt" "$work/victim"
   echo lib/libmrisynth.so.0.9.0 >>"$list"
-  scripts/install.sh "$home" >/dev/null 2>&1
+  quietly "$work/log" scripts/install.sh "$home"
   [ ! -e "$home/lib/libmrisynth.so.0.9.0" ] || fail "a file of an earlier version is still there"
 
   cp "$list" "$work/list"
@@ -154,10 +169,12 @@ check_refusals
 check_versions
 
 say "installing for a package, with spaces in the path, and moving it"
-DESTDIR="$work/staged for a package" scripts/install.sh "/opt/mri tools" >/dev/null 2>&1
-same "$(listing "$work/staged for a package/opt/mri tools")" "$(listing "$prefix")" "what DESTDIR holds"
+DESTDIR="$work/staged for a package" quietly "$work/log" scripts/install.sh "/opt/mri tools"
+staged="$work/staged for a package/opt/mri tools"
+same "$(cat "$staged/share/mrisynth/installed-files.txt")" "$(listing "$staged")" "the list of what is installed"
+same "$(cat "$prefix/share/mrisynth/installed-files.txt")" "$(listing "$staged")" "the same list in another prefix"
 home="$work/another home"
-mv "$work/staged for a package/opt/mri tools" "$home"
+mv "$staged" "$home"
 mkdir "$work/consumers"
 check_consumers "$home" "$work/consumers/build"
 check_other_interface "$work/consumers/build/pkg_config_shared"

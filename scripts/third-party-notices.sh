@@ -13,27 +13,25 @@ target=${CARGO_BUILD_TARGET:-$host}
 cargo tree --locked --offline --package mrisynth --package mrisynth-cli --target "$target" --edges normal,no-proc-macro \
   --prefix none --no-dedupe --format '{p}|{l}|{r}' | grep -v '^$\|(/' | sed 's/ v/|/' | LC_ALL=C sort -u >"$work/packages"
 [ -s "$work/packages" ] || { echo "third-party-notices: cargo names no packages" >&2; exit 1; }
-cargo metadata --locked --offline --format-version 1 --filter-platform "$target" |
-  grep -o '"manifest_path":"[^"]*"' | sed 's/^"manifest_path":"//; s/"$//' >"$work/manifests"
 
-# A folder of registries is called NAME-VERSION, one of `cargo vendor` may be called NAME.
-folder_of() {
-  local manifest
-  manifest=$(grep -m 1 -F -e "/$1-$2/Cargo.toml" "$work/manifests" || grep -m 1 -F -e "/$1/Cargo.toml" "$work/manifests")
-  dirname "$manifest"
-}
-
-texts_in() {
-  find "$1" -maxdepth 1 -type f -iregex '.*/\(licen[cs]e\|copying\|copyright\|notice\|unlicense\)[^/]*' | LC_ALL=C sort
+# The licence files of a package: in cargo's copy of the registry, or where `cargo vendor` puts the packages. (`cargo metadata` would
+# say where, but wants all packages of the workspace to be there, those for training too.)
+texts_of() {
+  local folder
+  for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$1-$2" "vendor/$1-$2" "vendor/$1"; do
+    if [ -d "$folder" ]; then break; fi
+  done
+  [ -d "$folder" ] || return 0
+  find "$folder" -maxdepth 1 -type f -iregex '.*/\(licen[cs]e\|copying\|copyright\|notice\|unlicense\)[^/]*' | LC_ALL=C sort
 }
 
 echo "Packages that are compiled into mrisynth, with their licences; the texts follow below."
 echo
 mkdir "$work/texts"
 while IFS='|' read -r name version licence repository; do
-  mapfile -t texts < <(texts_in "$(folder_of "$name" "$version")")
+  mapfile -t texts < <(texts_of "$name" "$version")
   without=""
-  [ "${#texts[@]}" -gt 0 ] || without="; no text in its package"
+  [ "${#texts[@]}" -gt 0 ] || without="; no text comes with it"
   echo "$name $version: $licence ($repository)$without"
   for text in "${texts[@]}"; do
     read -r key _ < <(sha256sum <"$text")

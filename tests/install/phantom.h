@@ -1,5 +1,5 @@
-/* What the programs that are built against an installed mrisynth have in common: a made-up prepared scan, and checks of what comes
- * of it. C99 and C++17. */
+/* What the programs that are built against an installed mrisynth have in common: a made-up prepared scan, and checks
+ * of what comes of it. C99 and C++17. */
 #ifndef MRISYNTH_TESTS_PHANTOM_H
 #define MRISYNTH_TESTS_PHANTOM_H
 
@@ -32,8 +32,8 @@ static void phantom_fail(const char *what) {
   exit(EXIT_FAILURE);
 }
 
-/* Background stays 0 and all is within 0..1; nearly all of the brain has a value, and the core that is bright in T2w is not one
- * with what surrounds it. */
+/* Background stays 0 and all is within 0..1; nearly all of the brain has a value, and the core that is bright in T2w
+ * is not one with what surrounds it. */
 static void phantom_check(const float *t1w) {
   double core = 0, shell = 0;
   long in_core = 0, in_shell = 0, inside = 0, filled = 0;
@@ -52,7 +52,8 @@ static void phantom_check(const float *t1w) {
 /* The bytes of the voxels, for comparing programs with each other. */
 static void phantom_write(const float *t1w, const char *path) {
   FILE *file = fopen(path, "wb");
-  if (file == NULL || fwrite(t1w, sizeof *t1w, PHANTOM_VOXELS, file) != PHANTOM_VOXELS || fclose(file) != 0) phantom_fail(path);
+  if (file == NULL) phantom_fail(path);
+  if (fwrite(t1w, sizeof *t1w, PHANTOM_VOXELS, file) != PHANTOM_VOXELS || fclose(file) != 0) phantom_fail(path);
 }
 
 #endif

@@ -1,5 +1,5 @@
-/* A C99 program that somebody builds against an installed mrisynth: synthesizes T1w from a made-up T2w scan, checks what comes out
- * and writes its floats to the file that is named. EXPECTED_VERSION is what the build found to be installed. */
+/* A C99 program that somebody builds against an installed mrisynth: synthesizes T1w from a made-up T2w scan, checks
+ * what comes out and writes its floats to the file that is named. EXPECTED_VERSION is what the build found. */
 #include <mrisynth.h>
 
 #include <string.h>
@@ -14,7 +14,7 @@ int main(int count, char **arguments) {
   static float t2w_voxels[PHANTOM_VOXELS], t1w_voxels[PHANTOM_VOXELS];
   if (count != 2) phantom_fail("one argument, the file to write");
   if (mrisynth_abi_version() != MRISYNTH_ABI_VERSION) phantom_fail("library and header have the same binary interface");
-  if (strcmp(mrisynth_version(), EXPECTED_VERSION) != 0) phantom_fail("the library has the version that was found: " EXPECTED_VERSION);
+  if (strcmp(mrisynth_version(), EXPECTED_VERSION) != 0) phantom_fail("the library has version " EXPECTED_VERSION);
   phantom_make(t2w_voxels);
 
   MrisynthModel *model;

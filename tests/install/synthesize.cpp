@@ -9,7 +9,7 @@
 int main(int count, char **arguments) try {
   if (count != 2) phantom_fail("one argument, the file to write");
   mrisynth::check_abi();
-  if (mrisynth::version() != EXPECTED_VERSION) phantom_fail("the library has the version that was found: " EXPECTED_VERSION);
+  if (mrisynth::version() != EXPECTED_VERSION) phantom_fail("the library has version " EXPECTED_VERSION);
   std::vector<float> t2w(PHANTOM_VOXELS), t1w(PHANTOM_VOXELS);
   phantom_make(t2w.data());
 
