@@ -1,0 +1,165 @@
+"""Reads NIfTI files without any library, to check what programs made of them.
+
+  nifti.py to-c SCAN VOXELS GRID         packed floats and a grid, as tests/c/files.h reads them
+  nifti.py same ONE OTHER                fails unless voxel bytes and geometry are the same, to the bit
+  nifti.py same-floats FILE VOXELS       fails unless the float voxels of FILE are these bytes
+  nifti.py synthetic FILE                fails unless FILE says that it is synthetic, in description and intent name
+  nifti.py variants SCAN FOLDER          the scan again, as other files that hold the same numbers in the same place
+"""
+
+import array
+import gzip
+import pathlib
+import struct
+import sys
+
+# Fields of the NIfTI-1 header: offset and format.
+FIELDS = {
+    "dim": (40, "8h"),
+    "datatype": (70, "h"),
+    "bitpix": (72, "h"),
+    "pixdim": (76, "8f"),
+    "vox_offset": (108, "f"),
+    "scl_slope": (112, "f"),
+    "scl_inter": (116, "f"),
+    "xyzt_units": (123, "B"),
+    "descrip": (148, "80s"),
+    "qform_code": (252, "h"),
+    "sform_code": (254, "h"),
+    "quatern": (256, "3f"),
+    "qoffset": (268, "3f"),
+    "srow": (280, "12f"),
+    "intent_name": (328, "16s"),
+}
+GEOMETRY = ["dim", "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern", "qoffset", "srow"]
+INT16, FLOAT32 = 4, 16
+
+
+class File:
+    def __init__(self, path):
+        raw = pathlib.Path(path).read_bytes()
+        self.bytes = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        if struct.unpack_from("<i", self.bytes)[0] != 348:
+            sys.exit(f"{path}: not a little-endian NIfTI-1 file")
+        self.path = path
+
+    def field(self, name):
+        """The bytes of a field: comparing them tells 0 from -0."""
+        offset, form = FIELDS[name]
+        return self.bytes[offset : offset + struct.calcsize("<" + form)]
+
+    def values(self, name):
+        return struct.unpack("<" + FIELDS[name][1], self.field(name))
+
+    def value(self, name):
+        return self.values(name)[0]
+
+    def voxel_bytes(self):
+        count = self.value("bitpix") // 8
+        for length in self.values("dim")[1:4]:
+            count *= length
+        offset = int(self.value("vox_offset"))
+        return self.bytes[offset : offset + count]
+
+    def doubles(self):
+        """Voxels as the file scales them."""
+        form = {INT16: "h", FLOAT32: "f"}[self.value("datatype")]
+        stored = array.array(form, self.voxel_bytes())
+        slope, inter = self.value("scl_slope"), self.value("scl_inter")
+        return array.array("d", (value * slope + inter for value in stored) if slope else stored)
+
+
+def to_c(scan, voxels, grid):
+    scan = File(scan)
+    pathlib.Path(voxels).write_bytes(array.array("f", scan.doubles()).tobytes())
+    assert scan.value("sform_code") > 0 and scan.value("xyzt_units") & 7 == 2
+    rows = [list(scan.values("srow")[4 * row : 4 * row + 4]) for row in range(3)] + [[0, 0, 0, 1]]
+    # From right and front to left and back.
+    to_lps = [[-entry for entry in row] for row in rows[:2]] + rows[2:]
+    numbers = [*scan.values("dim")[1:4], *(entry for row in to_lps for entry in row)]
+    pathlib.Path(grid).write_text("\n".join(repr(number) for number in numbers) + "\n")
+
+
+def same(one, other):
+    one, other = File(one), File(other)
+    names = [name for name in [*GEOMETRY, "datatype", "scl_inter"] if one.field(name) != other.field(name)]
+    if names:
+        sys.exit(f"{one.path} and {other.path} differ in " + ", ".join(names))
+    if one.voxel_bytes() != other.voxel_bytes():
+        sys.exit(f"{one.path} and {other.path} have different voxels")
+
+
+def same_floats(path, voxels):
+    file = File(path)
+    if file.value("datatype") != FLOAT32 or file.value("scl_slope") not in (0, 1):
+        sys.exit(f"{path}: voxels are not plain floats")
+    if file.voxel_bytes() != pathlib.Path(voxels).read_bytes():
+        sys.exit(f"{path} and {voxels} have different voxels")
+
+
+def synthetic(path):
+    file = File(path)
+    for name in ["descrip", "intent_name"]:
+        if not file.value(name).startswith(b"SYNTHETIC"):
+            sys.exit(f"{path}: {name} is {file.value(name)}")
+
+
+def nifti2(scan, order):
+    """The whole file as NIfTI-2 with doubles for voxels, in either byte order and without qform."""
+    header = bytearray(540)
+
+    def put(offset, form, *values):
+        struct.pack_into(order + form, header, offset, *values)
+
+    put(0, "i", 540)
+    header[4:12] = b"n+2\0\r\n\x1a\n"
+    put(12, "2h", 64, 64)
+    put(16, "8q", *scan.values("dim"))
+    put(104, "8d", *scan.values("pixdim"))
+    put(168, "q", 544)
+    put(348, "i", scan.value("sform_code"))
+    put(400, "12d", *scan.values("srow"))
+    put(500, "i", scan.value("xyzt_units"))
+    voxels = scan.doubles()
+    if (order == ">") == (sys.byteorder == "little"):
+        voxels.byteswap()
+    return bytes(header) + bytes(4) + voxels.tobytes()
+
+
+def pair(scan):
+    """Header and voxels as two files, without sform, in micrometres."""
+    header = bytearray(scan.bytes[:348])
+
+    def put(name, *values):
+        struct.pack_into("<" + FIELDS[name][1], header, FIELDS[name][0], *values)
+
+    size = scan.values("pixdim")
+    put("pixdim", size[0], *(1000 * entry for entry in size[1:4]), *size[4:])
+    put("qoffset", *(1000 * entry for entry in scan.values("qoffset")))
+    put("xyzt_units", 3)
+    put("vox_offset", 0)
+    put("sform_code", 0)
+    put("srow", *[0] * 12)
+    header[344:348] = b"ni1\0"
+    return bytes(header), scan.voxel_bytes()
+
+
+def variants(scan, folder):
+    scan, folder = File(scan), pathlib.Path(folder)
+    (folder / "nifti2.nii").write_bytes(nifti2(scan, ">"))
+    header, voxels = pair(scan)
+    (folder / "pair.hdr").write_bytes(header)
+    (folder / "pair.img").write_bytes(voxels)
+    # What must be refused: cut short, and with a voxel that is not a number.
+    (folder / "truncated.nii").write_bytes(scan.bytes[:-1])
+    whole = bytearray(nifti2(scan, "<"))
+    struct.pack_into("<d", whole, 544, float("nan"))
+    (folder / "nan.nii").write_bytes(whole)
+
+
+COMMANDS = {"to-c": to_c, "same": same, "same-floats": same_floats, "synthetic": synthetic, "variants": variants}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(__doc__)
+    COMMANDS[sys.argv[1]](*sys.argv[2:])
