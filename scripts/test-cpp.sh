@@ -185,6 +185,23 @@ test_interrupt() {
   grep -q 'head_T2w.nii.gz: cancelled' "$log" || fail "Ctrl-C: $(cat "$log")"
 }
 
+# The snippets of the documentation are C++ that compiles.
+test_page() {
+  local page=$work/page.cpp blocks
+  say "docs/cpp.md"
+  blocks=$(awk '/^```/ { inside = !inside && $0 == "```cpp"; next } inside' docs/cpp.md)
+  {
+    printf '#include <%s>\n' iostream vector
+    grep '^#include' <<<"$blocks"
+    echo 'void show(float fraction);'
+    echo 'void page(std::vector<float> &t2w, const std::array<double, 16> &index_to_lps, void *buffer, bool user_wants_to_stop) {'
+    grep -v '^#include' <<<"$blocks"
+    echo '}'
+  } >"$page"
+  c++ -std=c++17 -Wall -Wextra -Wno-unused -Werror -fsyntax-only -I"$prefix/include" "$page"
+  scripts/run-page.sh docs/cpp.md
+}
+
 prepare
 test_plain
 test_addresses
@@ -195,5 +212,6 @@ test_identity "$scan" prepared
 test_identity "$head" raw
 test_kinds_of_files
 test_example_faults
+test_page
 rm -rf "$work/scans"
 say "passed"

@@ -122,8 +122,10 @@ Options throwing_log(const Throw &fault) {
   return options;
 }
 
-/// The same from progress at its first, at some middle and at its last call, and from the log with and without progress.
-template <class Thrown, class IsSame> void check_thrown(const Model &model, const Throw &fault, const IsSame &is_same) {
+/// The same from progress at its first, at some middle and at its last call, and from the log with and without
+/// progress.
+template <class Thrown, class IsSame>
+void check_thrown(const Model &model, const Throw &fault, const IsSame &is_same) {
   std::vector<Options> ways;
   for (const float from : {0.0f, 0.5f, 1.0f}) ways.push_back(throwing_progress(from, fault));
   ways.push_back(throwing_log(fault));
@@ -137,10 +139,12 @@ template <class Thrown, class IsSame> void check_thrown(const Model &model, cons
 
 void test_types_of_exceptions(const Model &model) {
   check_thrown<MyError>(model, [] { throw MyError(42); }, [](const MyError &error) { return error.number == 42; });
-  check_thrown<Stop>(model, [] { throw Stop{7, "a text too long for any small string"}; },
-                     [](const Stop &stop) { return stop.number == 7 && stop.text == "a text too long for any small string"; });
+  const std::string text = "a text too long for any small string";
+  check_thrown<Stop>(model, [=] { throw Stop{7, text}; },
+                     [&](const Stop &stop) { return stop.number == 7 && stop.text == text; });
   check_thrown<int>(model, [] { throw 5; }, [](int number) { return number == 5; });
-  check_thrown<const char *>(model, [] { throw "words"; }, [](const char *text) { return std::string(text) == "words"; });
+  check_thrown<const char *>(model, [] { throw "words"; },
+                             [](const char *words) { return std::string(words) == "words"; });
   check_thrown<std::bad_alloc>(model, [] { throw std::bad_alloc(); }, [](const std::bad_alloc &) { return true; });
   // The library's own kind is nobody else's either.
   check_thrown<mrisynth::Error>(model, [] { throw mrisynth::Error(Status::io, "the user's"); },

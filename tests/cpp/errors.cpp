@@ -1,8 +1,10 @@
 // Every failure that a caller can provoke, as an exception with the library's status and its message.
 #include "phantom.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <type_traits>
@@ -80,8 +82,8 @@ struct Call {
   Options options = phantom::options();
 };
 
-template <class Spoil> void check_call(const Model &model, const char *name, Status expected, const char *words,
-                                       const Spoil &spoil) {
+template <class Spoil>
+void check_call(const Model &model, const char *name, Status expected, const char *words, const Spoil &spoil) {
   Call call;
   spoil(call);
   check_error(name, expected, words, [&] {
@@ -94,10 +96,14 @@ void test_calls(const Model &model) {
   constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
   check_call(model, "not finite", Status::bad_image, "not finite", [](Call &call) { call.scan[5] = not_a_number; });
   check_call(model, "constant", Status::bad_image, "", [](Call &call) { call.scan.assign(phantom::voxels, 0.0f); });
-  check_call(model, "singular", Status::bad_image, "inputs[0]", [](Call &call) { call.input_geometry.index_to_lps[10] = 0; });
-  check_call(model, "singular output", Status::bad_image, "output", [](Call &call) { call.output_geometry.index_to_lps[0] = 0; });
-  check_call(model, "no voxels", Status::invalid_argument, "inputs[0]", [](Call &call) { call.input_geometry.dims[1] = 0; });
-  check_call(model, "too many voxels", Status::invalid_argument, "output", [](Call &call) { call.output_geometry.dims[2] = 1025; });
+  check_call(model, "singular input", Status::bad_image, "inputs[0]",
+             [](Call &call) { call.input_geometry.index_to_lps[10] = 0; });
+  check_call(model, "singular output", Status::bad_image, "output",
+             [](Call &call) { call.output_geometry.index_to_lps[0] = 0; });
+  check_call(model, "no voxels", Status::invalid_argument, "inputs[0]",
+             [](Call &call) { call.input_geometry.dims[1] = 0; });
+  check_call(model, "too many voxels", Status::invalid_argument, "output",
+             [](Call &call) { call.output_geometry.dims[2] = 1025; });
   check_call(model, "unknown state", Status::invalid_argument, "input state 7",
              [](Call &call) { call.options.input_state = static_cast<mrisynth::InputState>(7); });
   check_call(model, "implausible", Status::refused, "", [](Call &call) { call.options.accept_implausible = false; });
@@ -105,8 +111,10 @@ void test_calls(const Model &model) {
     call.options.input_state = mrisynth::InputState::raw;
     call.options.accept_implausible = false;
   });
-  check_call(model, "little memory", Status::out_of_memory, "limit", [](Call &call) { call.options.memory_limit = 1000; });
-  check_call(model, "cancelled", Status::cancelled, "cancelled", [](Call &call) { call.options.progress = [](float) { return false; }; });
+  check_call(model, "little memory", Status::out_of_memory, "limit",
+             [](Call &call) { call.options.memory_limit = 1000; });
+  check_call(model, "cancelled", Status::cancelled, "cancelled",
+             [](Call &call) { call.options.progress = [](float) { return false; }; });
 }
 
 void test_images(const Model &model) {
@@ -114,13 +122,14 @@ void test_images(const Model &model) {
   std::vector<float> output(phantom::voxels, phantom::untouched);
   const Geometry geometry = phantom::geometry();
   const Image good(output, geometry);
-  const auto fails = [&](const char *name, Status expected, const char *words, const ConstImage &input, const Image &target) {
+  const auto fails = [&](const char *name, Status expected, const char *words, const ConstImage &input,
+                         const Image &target) {
     check_error(name, expected, words, [&] { model.synthesize(input, target, phantom::options()); });
     CHECK(phantom::is_untouched(output));
   };
-  const float *const nowhere = nullptr;
+  float *const nowhere = nullptr;
   fails("no data", Status::invalid_argument, "inputs[0]: data is NULL", {nowhere, geometry}, good);
-  fails("no data", Status::invalid_argument, "output: data is NULL", {scan, geometry}, {static_cast<float *>(nullptr), geometry});
+  fails("no data", Status::invalid_argument, "output: data is NULL", {scan, geometry}, {nowhere, geometry});
   const auto unknown = static_cast<VoxelType>(7);
   fails("unknown voxels", Status::unsupported, "inputs[0]", {scan.data(), unknown, geometry}, good);
   fails("unknown voxels", Status::unsupported, "output", {scan, geometry}, {output.data(), unknown, geometry});

@@ -24,7 +24,8 @@ int main(int argc, char **argv) {
   size_t count;
   if (argc != 5) return 2;
   if (mrisynth_image_init(&input, sizeof input) != MRISYNTH_STATUS_OK) return fail("image", mrisynth_last_error());
-  if (mrisynth_options_init(&options, sizeof options) != MRISYNTH_STATUS_OK) return fail("options", mrisynth_last_error());
+  if (mrisynth_options_init(&options, sizeof options) != MRISYNTH_STATUS_OK)
+    return fail("options", mrisynth_last_error());
   if (strcmp(argv[4], "prepared") == 0) options.input_state = MRISYNTH_INPUT_PREPARED;
   if (!read_grid(argv[2], &input)) return fail(argv[2], "no grid");
   count = (size_t)(input.dims[0] * input.dims[1] * input.dims[2]);

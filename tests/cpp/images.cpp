@@ -79,15 +79,18 @@ void set(Half &voxel, double value) {
   voxel.bits = static_cast<std::uint16_t>(bits);
 }
 
-/// What a type makes of a synthesized value 0..1, and how far the stored number may be from it.
-template <class Voxel> constexpr double full_scale = std::is_same_v<Voxel, std::uint8_t> ? 255
-                                                     : std::is_integral_v<Voxel>         ? 1000
-                                                                                         : 1;
+/// Is this what the type makes of a synthesized value 0..1?
 template <class Voxel> bool is_expected(Voxel voxel, float synthesized) {
-  const double stored = number(voxel), exact = static_cast<double>(synthesized) * full_scale<Voxel>;
-  if constexpr (std::is_same_v<Voxel, Half>) return std::abs(stored - exact) <= std::ldexp(1, -12);
-  else if constexpr (std::is_integral_v<Voxel>) return stored == static_cast<double>(std::nearbyint(synthesized * static_cast<float>(full_scale<Voxel>)));
-  else return stored == exact;
+  const double stored = number(voxel);
+  if constexpr (std::is_same_v<Voxel, Half>) {
+    // Half of the distance of two neighbours from 0.5 to 1.
+    return std::abs(stored - static_cast<double>(synthesized)) <= std::ldexp(1, -12);
+  } else if constexpr (std::is_integral_v<Voxel>) {
+    const float full_scale = std::is_same_v<Voxel, std::uint8_t> ? 255.0f : 1000.0f;
+    return stored == static_cast<double>(std::nearbyint(synthesized * full_scale));
+  } else {
+    return stored == static_cast<double>(synthesized);
+  }
 }
 
 // ---- strides --------------------------------------------------------------------------------------------------------
@@ -146,8 +149,11 @@ public:
     std::memcpy(&bytes_[offset(i, j, k)], &voxel, sizeof voxel);
   }
 
-  /// How many bytes are not `unused`. Voxels may have some of those by chance, but not many.
-  std::size_t used_bytes() const { return bytes_.size() - static_cast<std::size_t>(std::count(bytes_.begin(), bytes_.end(), unused)); }
+  /// How many bytes are not `unused`.
+  std::size_t used_bytes() const {
+    return bytes_.size() - static_cast<std::size_t>(std::count(bytes_.begin(), bytes_.end(), unused));
+  }
+
   /// Sets all voxels to bytes that are `unused`.
   void clear_voxels() {
     Voxel voxel;
@@ -185,7 +191,8 @@ template <class Voxel> void test_input(const Model &model, const Layout &layout,
   Floats output(phantom::voxels, phantom::untouched);
   model.synthesize(read_only.const_image(), {output, phantom::geometry()}, phantom::options());
   if (!phantom::same_bytes(output, expected)) {
-    std::fprintf(stderr, "input of voxel type %u, %s: another result\n", read_only.const_image().c_image().dtype, layout.name);
+    std::fprintf(stderr, "input of voxel type %u, %s: another result\n", read_only.const_image().c_image().dtype,
+                 layout.name);
     ++failures;
   }
 }
@@ -239,7 +246,8 @@ void test_other_grid(const Model &model) {
 void test_sizes() {
   const auto fails = [](const char *name, std::size_t count, const Geometry &geometry) {
     Floats voxels(count);
-    check_error(name, mrisynth::Status::invalid_argument, "voxels for an image of", [&] { ConstImage(voxels, geometry); });
+    check_error(name, mrisynth::Status::invalid_argument, "voxels for an image of",
+                [&] { ConstImage(voxels, geometry); });
   };
   Geometry geometry = phantom::geometry();
   fails("one too few", phantom::voxels - 1, geometry);

@@ -25,7 +25,8 @@ template <class Work> void on_threads(const char *name, const Work &work) {
 }
 
 // The scan is shared too: it is only read.
-int synthesize_alike(const Model &model, const std::vector<float> &scan, const std::vector<float> &expected, int number) {
+int synthesize_alike(const Model &model, const std::vector<float> &scan, const std::vector<float> &expected,
+                     int number) {
   Options options = phantom::options();
   options.num_threads = 1 + static_cast<std::uint32_t>(number % 2);
   std::vector<float> output(phantom::voxels);
