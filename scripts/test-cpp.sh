@@ -10,7 +10,7 @@ scan=$PWD/examples/data/example_T2w.nii.gz
 head=$work/scans/head_T2w.nii.gz
 export CMAKE_PREFIX_PATH=$prefix
 # The heavy crates are built once, for tests and for what is installed.
-export MRISYNTH_CARGO_ARGUMENTS=--workspace
+export MRISYNTH_CARGO_ARGUMENTS="${MRISYNTH_CARGO_ARGUMENTS---workspace --lib --bins --tests}"
 
 # The library is not built with ThreadSanitizer, which therefore sees neither its atomics nor its futexes: it would call
 # every value that the library passes from one of its threads to another a race. With this option it leaves alone what
