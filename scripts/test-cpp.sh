@@ -61,7 +61,7 @@ build_tests() {
 
 # run_tests NAME TESTS: those whose names match.
 run_tests() {
-  (cd "$work/$1" && "${fixed_layout[@]}" ctest --output-on-failure --no-tests=error --tests-regex "$2" | grep -v '^ *Start')
+  (cd "$work/$1" && "${fixed_layout[@]}" ctest --parallel 2 --output-on-failure --no-tests=error --tests-regex "$2" | grep -v '^ *Start')
 }
 
 prepare() {
@@ -136,6 +136,7 @@ test_identity() {
   nifti same "$out/command.nii.gz" "$out/rust.nii"
   nifti same "$out/command.nii.gz" "$out/cpp.nii.gz"
   nifti same-floats "$out/cpp.nii.gz" "$out/c.floats"
+  nifti same-place "$out/cpp.nii.gz" "$input"
   nifti synthetic "$out/cpp.nii.gz"
 }
 
@@ -147,11 +148,9 @@ test_kinds_of_files() {
   nifti variants "$scan" "$variants"
   for input in nifti2.nii pair.hdr; do
     "$work/example/synthesize" "$variants/$input" "$variants/from_$input.nii" t1w-from-t2w --prepared 2>/dev/null
+    nifti same-floats "$variants/from_$input.nii" "$made/c.floats"
+    nifti same-place "$variants/$input" "$variants/from_$input.nii"
   done
-  nifti same-floats "$variants/from_pair.hdr.nii" "$made/c.floats"
-  # This one is NIfTI-2 again, which the command reads.
-  target/release/mrisynth evaluate --reference "$made/command.nii.gz" --synthetic "$variants/from_nifti2.nii.nii" --json - |
-    grep -q '"mae": 0.0,' || fail "another image from NIfTI-2"
 }
 
 test_example_faults() {

@@ -151,8 +151,8 @@ template <std::size_t size> void set_text(char (&field)[size], const std::string
 Header synthetic_header(const nifti_image &scan, const std::string &description) {
   Header header(nifti_copy_nim_info(&scan));
   if (!header) throw std::bad_alloc();
-  const bool is_nifti2 = scan.nifti_type == NIFTI_FTYPE_NIFTI2_1 || scan.nifti_type == NIFTI_FTYPE_NIFTI2_2;
-  header->nifti_type = is_nifti2 ? NIFTI_FTYPE_NIFTI2_1 : NIFTI_FTYPE_NIFTI1_1;
+  // One file. NIfTI-2, whose longer axes no scan has, is not written: not every version of niftilib can.
+  header->nifti_type = NIFTI_FTYPE_NIFTI1_1;
   header->dim[0] = header->ndim = 3;
   header->datatype = DT_FLOAT32;
   nifti_datatype_sizes(header->datatype, &header->nbyper, &header->swapsize);

@@ -29,7 +29,7 @@ Scan read_scan(const std::string &path);
 /// Throws mrisynth::Error if `path` is no place for a new image: before hours of work, not after.
 void check_new_image(const std::string &path);
 
-/// Writes an image that lies where `scan` lies, and whose header says that it is synthetic. The file appears whole or
+/// Writes a NIfTI-1 file that lies where `scan` lies, and whose header says that it is synthetic. It appears whole or
 /// not at all; one that exists is not replaced. Throws mrisynth::Error, whose message names the file.
 void write_synthetic(const std::string &path, const std::vector<float> &voxels, const Scan &scan,
                      const std::string &description);

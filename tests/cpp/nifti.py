@@ -2,6 +2,7 @@
 
   nifti.py to-c SCAN VOXELS GRID         packed floats and a grid, as tests/c/files.h reads them
   nifti.py same ONE OTHER                fails unless voxel bytes and geometry are the same, to the bit
+  nifti.py same-place ONE OTHER          the same for the geometry alone; versions of the format may differ
   nifti.py same-floats FILE VOXELS       fails unless the float voxels of FILE are these bytes
   nifti.py synthetic FILE                fails unless FILE says that it is synthetic, in description and intent name
   nifti.py variants SCAN FOLDER          the scan again, as other files that hold the same numbers in the same place
@@ -13,8 +14,8 @@ import pathlib
 import struct
 import sys
 
-# Fields of the NIfTI-1 header: offset and format.
-FIELDS = {
+# Fields of the headers: offset and format.
+NIFTI1 = {
     "dim": (40, "8h"),
     "datatype": (70, "h"),
     "bitpix": (72, "h"),
@@ -31,6 +32,24 @@ FIELDS = {
     "srow": (280, "12f"),
     "intent_name": (328, "16s"),
 }
+NIFTI2 = {
+    "datatype": (12, "h"),
+    "bitpix": (14, "h"),
+    "dim": (16, "8q"),
+    "pixdim": (104, "8d"),
+    "vox_offset": (168, "q"),
+    "scl_slope": (176, "d"),
+    "scl_inter": (184, "d"),
+    "descrip": (240, "80s"),
+    "qform_code": (344, "i"),
+    "sform_code": (348, "i"),
+    "quatern": (352, "3d"),
+    "qoffset": (376, "3d"),
+    "srow": (400, "12d"),
+    "xyzt_units": (500, "i"),
+    "intent_name": (508, "16s"),
+}
+VERSIONS = {348: NIFTI1, 540: NIFTI2}
 GEOMETRY = ["dim", "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern", "qoffset", "srow"]
 INT16, FLOAT32 = 4, 16
 
@@ -39,17 +58,24 @@ class File:
     def __init__(self, path):
         raw = pathlib.Path(path).read_bytes()
         self.bytes = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-        if struct.unpack_from("<i", self.bytes)[0] != 348:
-            sys.exit(f"{path}: not a little-endian NIfTI-1 file")
         self.path = path
-
-    def field(self, name):
-        """The bytes of a field: comparing them tells 0 from -0."""
-        offset, form = FIELDS[name]
-        return self.bytes[offset : offset + struct.calcsize("<" + form)]
+        for self.order in "<>":
+            self.fields = VERSIONS.get(struct.unpack_from(self.order + "i", self.bytes)[0])
+            if self.fields is not None:
+                return
+        sys.exit(f"{path}: not a NIfTI file")
 
     def values(self, name):
-        return struct.unpack("<" + FIELDS[name][1], self.field(name))
+        offset, form = self.fields[name]
+        return struct.unpack_from(self.order + form, self.bytes, offset)
+
+    def numbers(self, name):
+        """The numbers of a field, so that files of both versions compare, and 0 and -0 do not."""
+        values = list(self.values(name))
+        if name == "pixdim":
+            # The side of the axes in a qform; the format takes 0 for 1.
+            values[0] = values[0] or 1
+        return [repr(float(value)) for value in values]
 
     def value(self, name):
         return self.values(name)[0]
@@ -80,19 +106,29 @@ def to_c(scan, voxels, grid):
     pathlib.Path(grid).write_text("\n".join(repr(number) for number in numbers) + "\n")
 
 
+def same_fields(one, other, names):
+    different = [name for name in names if one.numbers(name) != other.numbers(name)]
+    if different:
+        name = different[0]
+        values = f"{one.values(name)}, {other.values(name)}"
+        sys.exit(f"{one.path} and {other.path} differ in {', '.join(different)}: {name} is {values}")
+
+
+def same_place(one, other):
+    same_fields(File(one), File(other), GEOMETRY)
+
+
 def same(one, other):
     one, other = File(one), File(other)
-    names = [name for name in [*GEOMETRY, "datatype", "scl_inter"] if one.field(name) != other.field(name)]
-    if names:
-        sys.exit(f"{one.path} and {other.path} differ in " + ", ".join(names))
+    same_fields(one, other, [*GEOMETRY, "datatype", "bitpix", "scl_slope", "scl_inter"])
     if one.voxel_bytes() != other.voxel_bytes():
         sys.exit(f"{one.path} and {other.path} have different voxels")
 
 
 def same_floats(path, voxels):
     file = File(path)
-    if file.value("datatype") != FLOAT32 or file.value("scl_slope") not in (0, 1):
-        sys.exit(f"{path}: voxels are not plain floats")
+    if file.order != "<" or file.value("datatype") != FLOAT32 or file.value("scl_slope") not in (0, 1):
+        sys.exit(f"{path}: voxels are not plain little-endian floats")
     if file.voxel_bytes() != pathlib.Path(voxels).read_bytes():
         sys.exit(f"{path} and {voxels} have different voxels")
 
@@ -131,7 +167,7 @@ def pair(scan):
     header = bytearray(scan.bytes[:348])
 
     def put(name, *values):
-        struct.pack_into("<" + FIELDS[name][1], header, FIELDS[name][0], *values)
+        struct.pack_into("<" + NIFTI1[name][1], header, NIFTI1[name][0], *values)
 
     size = scan.values("pixdim")
     put("pixdim", size[0], *(1000 * entry for entry in size[1:4]), *size[4:])
@@ -157,7 +193,14 @@ def variants(scan, folder):
     (folder / "nan.nii").write_bytes(whole)
 
 
-COMMANDS = {"to-c": to_c, "same": same, "same-floats": same_floats, "synthetic": synthetic, "variants": variants}
+COMMANDS = {
+    "to-c": to_c,
+    "same": same,
+    "same-place": same_place,
+    "same-floats": same_floats,
+    "synthetic": synthetic,
+    "variants": variants,
+}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
