@@ -35,6 +35,7 @@ inline const gdcm::Tag number_of_frames(0x0028, 0x0008);
 inline const gdcm::Tag rows(0x0028, 0x0010);
 inline const gdcm::Tag columns(0x0028, 0x0011);
 inline const gdcm::Tag pixel_spacing(0x0028, 0x0030);
+inline const gdcm::Tag bits_allocated(0x0028, 0x0100);
 inline const gdcm::Tag rescale_intercept(0x0028, 0x1052);
 inline const gdcm::Tag rescale_slope(0x0028, 0x1053);
 inline const gdcm::Tag lossy_image_compression(0x0028, 0x2110);

@@ -20,11 +20,11 @@ namespace {
 using gdcm::Tag;
 using gdcm::VR;
 
-/// Stored pixels times this are 1000 times the synthetic value, the library's own unit of 16-bit voxels.
+/// What the synthetic value 1 is stored as. There is no RescaleSlope: MR images have none in DICOM, viewers that go by that would show
+/// another window than those that do not, and intensities of MR have no unit anyway.
 constexpr double stored_per_unit = 10000.0;
-const char *const rescale_slope = "0.1";
-const char *const window_centre = "500";
-const char *const window_width = "1000";
+const char *const window_centre = "5000";
+const char *const window_width = "10000";
 
 /// What is kept as it is beside all of the patient's group: what identifies the study, the space that the image lies in, and the
 /// scanner. All else is left out, private attributes among it, for it describes an acquisition that never was: echo and
@@ -79,6 +79,7 @@ void fill_required(gdcm::DataSet &dataset) {
   }
 }
 
+/// One of DICOM's own codes.
 gdcm::DataSet code(const std::string &value, const std::string &meaning) {
   gdcm::DataSet item;
   set_text(item, Tag(0x0008, 0x0100), VR::SH, value);
@@ -127,9 +128,6 @@ void set_pixels(gdcm::DataSet &dataset, const Slice &source, const float *voxels
   set_short(dataset, Tag(0x0028, 0x0101), 16);
   set_short(dataset, Tag(0x0028, 0x0102), 15);
   set_short(dataset, Tag(0x0028, 0x0103), 0);
-  set_text(dataset, tag::rescale_intercept, VR::DS, "0");
-  set_text(dataset, tag::rescale_slope, VR::DS, rescale_slope);
-  set_text(dataset, Tag(0x0028, 0x1054), VR::LO, "US");
   set_text(dataset, Tag(0x0028, 0x1050), VR::DS, window_centre);
   set_text(dataset, Tag(0x0028, 0x1051), VR::DS, window_width);
 }
@@ -180,7 +178,7 @@ DerivedSeries::DerivedSeries(const mrisynth::Model &model, const Slice &first, b
   target_ = info("target");
   derivation_ = plain("SYNTHETIC " + target_ + ", not acquired: made from " + info("source") + " by mrisynth " + mrisynth::version() +
                           " with the model " + info("name") + " " + info("version") + " (SHA-256 " + info("sha256") +
-                          "). Research software, not a medical device: an estimate, not for diagnosis.",
+                          "). Pixel value 10000 is 1, the 99.5th percentile of the brain. Research software, not a medical device: an estimate, not for diagnosis.",
                       1024);
   series_number_ = derived_series_number(source);
   const std::string of_series = plain(text_of(source, tag::series_number).value_or(""), 12);

@@ -69,9 +69,9 @@ std::string file_name(std::size_t at) {
 
 void run(const Arguments &arguments) {
   OutputFolder output(arguments.output, arguments.input);
-  const ModelPointer model = load_model(arguments);
   std::vector<Slice> slices = read_series(arguments.input, arguments.series);
   go_on();
+  const ModelPointer model = load_model(arguments);
   refuse_synthetic(slices, arguments);
   const double step = sort_and_measure(slices);
   const Scan scan = read_scan(slices, step);
@@ -98,6 +98,7 @@ void start(int argc, char **argv) {
   itk::Object::GlobalWarningDisplayOff();
   std::signal(SIGINT, interrupt);
   std::signal(SIGTERM, interrupt);
+  std::signal(SIGHUP, interrupt);
   const Arguments arguments = parse_arguments(argc, argv);
   if (arguments.help) std::cout << help_text();
   else if (arguments.version) std::cout << "mrisynth-dicom " << mrisynth::version() << std::endl;

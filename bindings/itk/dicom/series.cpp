@@ -3,6 +3,7 @@
 
 #include "attributes.h"
 #include "failure.h"
+#include "trial.h"
 
 #include <algorithm>
 #include <map>
@@ -29,7 +30,9 @@ std::vector<std::filesystem::path> files_in(const std::filesystem::path &folder)
 
 AllSeries all_series(const std::filesystem::path &folder) {
   AllSeries series;
-  for (const auto &path : files_in(folder)) {
+  const auto files = files_in(folder);
+  try_reading(files, [](const std::filesystem::path &path) { read_header(path); });
+  for (const auto &path : files) {
     // A DICOMDIR and what belongs to no series is no image.
     const auto found = read_header(path);
     if (found && !found->series_instance_uid.empty()) series[found->series_instance_uid].push_back(*found);

@@ -11,8 +11,7 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
-#include <set>
-#include <string_view>
+#include <limits>
 
 namespace mrisynth_dicom {
 namespace {
@@ -31,6 +30,34 @@ bool is_dicom(const std::filesystem::path &path) {
   char start[132];
   file.read(start, sizeof start);
   return file.gcount() == sizeof start && std::memcmp(start + 128, "DICM", 4) == 0;
+}
+
+std::uint32_t little_endian(const unsigned char *bytes) {
+  return bytes[0] | bytes[1] << 8 | bytes[2] << 16 | static_cast<std::uint32_t>(bytes[3]) << 24;
+}
+
+/// Whether compressed pixels, a list of items with their lengths, go on to the mark at their end.
+bool reaches_last_item(const std::filesystem::path &path, std::uintmax_t start) {
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(start));
+  unsigned char head[8];
+  while (file.read(reinterpret_cast<char *>(head), sizeof head)) {
+    const std::uint32_t mark = little_endian(head);
+    if (mark == 0xe0ddfffe) return true;
+    if (mark != 0xe000fffe) return false;
+    file.seekg(little_endian(head + 4), std::ios::cur);
+  }
+  return false;
+}
+
+/// GDCM reads a file that ends among its pixels as if it went on with zeros; how much there is of it tells. A deflated
+/// file is whole, or it cannot be inflated.
+std::uintmax_t pixel_bytes(const gdcm::Reader &reader, const std::filesystem::path &path) {
+  const gdcm::TransferSyntax &syntax = reader.GetFile().GetHeader().GetDataSetTransferSyntax();
+  const std::uintmax_t size = std::filesystem::file_size(path), start = reader.GetStreamCurrentPosition();
+  if (syntax == gdcm::TransferSyntax::DeflatedExplicitVRLittleEndian) return std::numeric_limits<std::uintmax_t>::max();
+  if (!syntax.IsEncapsulated()) return start <= size ? size - start : 0;
+  return reaches_last_item(path, start) ? std::numeric_limits<std::uintmax_t>::max() : 0;
 }
 
 std::vector<double> numbers(const Found &found, const gdcm::Tag &attribute, std::size_t count) {
@@ -93,18 +120,20 @@ std::optional<Found> read_header(const std::filesystem::path &path) {
   reader.SetFileName(path.c_str());
   bool is_read = false;
   try {
-    is_read = reader.ReadUpToTag(tag::pixel_data, std::set<gdcm::Tag>());
+    // The pixels are skipped, so that the reader stands where they begin.
+    is_read = reader.ReadUpToTag(tag::pixel_data, {tag::pixel_data});
   } catch (const std::exception &) {
     // Reported like any other file that cannot be read.
   }
   if (!is_read) fail(ExitCode::bad_image, path, "damaged: it cannot be read as DICOM");
+  Found found;
+  found.path = path;
+  found.pixel_bytes = pixel_bytes(reader, path);
   // What is copied from files without value representations needs them.
   gdcm::FileExplicitFilter filter;
   filter.SetFile(reader.GetFile());
   if (!filter.Change()) fail(ExitCode::bad_image, path, "damaged: its attributes cannot be understood");
   const gdcm::DataSet &dataset = filter.GetFile().GetDataSet();
-  Found found;
-  found.path = path;
   found.file = &filter.GetFile();
   found.sop_class_uid = text_of(dataset, tag::sop_class_uid).value_or("");
   found.modality = text_of(dataset, tag::modality).value_or("");
@@ -121,6 +150,12 @@ Slice slice_of(const Found &found) {
   uid(found, tag::frame_of_reference_uid);
   slice.rows = dimension(found, tag::rows);
   slice.columns = dimension(found, tag::columns);
+  const std::uintmax_t pixels = std::uintmax_t(slice.rows) * slice.columns;
+  const auto bits = short_of(found.dataset(), tag::bits_allocated);
+  if (!bits || *bits == 0) fail(ExitCode::bad_image, found.path, "BitsAllocated is missing or malformed");
+  if (found.pixel_bytes < (pixels * *bits + 7) / 8) {
+    fail(ExitCode::bad_image, found.path, "damaged: it ends before its pixels do");
+  }
   const auto spacing = numbers(found, tag::pixel_spacing, 2);
   slice.row_spacing = spacing[0];
   slice.column_spacing = spacing[1];

@@ -26,6 +26,8 @@ struct Found {
   std::string sop_class_uid;
   std::string modality;
   std::string series_instance_uid;
+  /// Bytes that the file has for its pixels; no limit where they are compressed and whole.
+  std::uintmax_t pixel_bytes = 0;
 
   const gdcm::DataSet &dataset() const { return file->GetDataSet(); }
 };

@@ -2,6 +2,7 @@
 #include "synthesis.h"
 
 #include "failure.h"
+#include "trial.h"
 #include "volume_grid.h"
 
 #include <itkCommand.h>
@@ -51,6 +52,10 @@ ModelPointer load_model(const Arguments &arguments) {
 }
 
 Scan read_scan(const std::vector<Slice> &slices, double step) {
+  std::vector<std::filesystem::path> files;
+  for (const Slice &slice : slices) files.push_back(slice.found.path);
+  std::size_t at = 0;
+  try_reading(files, [&](const std::filesystem::path &) { read_pixels(slices[at++]); });
   Scan scan;
   scan.volume = empty_volume(slices, step);
   float *next = scan.volume->GetBufferPointer();
@@ -82,8 +87,9 @@ Volume::Pointer synthesize(const Volume *scan, const ModelPointer &model, const 
   } catch (const itk::ProcessAborted &) {
     throw Failure(ExitCode::cancelled, "cancelled");
   } catch (const itk::MRISynthExceptionObject &fault) {
+    const std::string words = fault.GetDescription(), from = "mrisynth: ";
     throw Failure(static_cast<ExitCode>(static_cast<int>(fault.GetStatus()) + 10),
-                  arguments.input.string() + ": " + fault.GetDescription());
+                  arguments.input.string() + ": " + (words.find(from) == 0 ? words.substr(from.size()) : words));
   }
   return filter->GetOutput();
 }

@@ -36,6 +36,7 @@ ImageType::Pointer
 Synthesize(const ImageType * image)
 {
   auto filter = PhantomFilter<ImageType, ImageType>(image);
+  filter->SetModel(SharedModel());
   filter->Update();
   MRISYNTH_CHECK(SameGeometry(filter->GetOutput(), image));
   ImageType::Pointer output = filter->GetOutput();
@@ -53,8 +54,7 @@ SynthesizeWithoutITK(const ImageType * image, const std::array<double, 16> & ind
   mrisynth::Options         options;
   options.input_state = mrisynth::InputState::prepared;
   options.accept_implausible = true;
-  const auto model = mrisynth::Model::embedded(mrisynth::Contrast::T2w, mrisynth::Contrast::T1w);
-  model.synthesize({ image->GetBufferPointer(), geometry }, { voxels.data(), geometry }, options);
+  SharedModel()->synthesize({ image->GetBufferPointer(), geometry }, { voxels.data(), geometry }, options);
   return voxels;
 }
 

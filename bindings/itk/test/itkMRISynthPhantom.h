@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <limits>
+#include <memory>
 #include <string>
 #include <unistd.h>
 
@@ -66,18 +68,18 @@ PhantomValue(const double i, const double j, const double k)
 }
 
 /** The phantom as a T2w image; its i runs to the patient's left, its j to the front. `start` is the index of its first voxel, which
- * lies in the same place whatever the index. */
+ * lies in the same place whatever the index. `scale` makes it smaller. */
 template <typename TImage>
 typename TImage::Pointer
-Phantom(const typename TImage::IndexType & start = { { 0, 0, 0 } })
+Phantom(const typename TImage::IndexType & start = { { 0, 0, 0 } }, const double scale = 1.0)
 {
   auto                           image = TImage::New();
   typename TImage::SizeType      size = { { 72, 84, 28 } };
   typename TImage::DirectionType direction;
   direction.SetIdentity();
   direction[1][1] = -1.0;
-  const double                 spacing[3] = { 1.5, 1.5, 3.0 };
-  const double                 first[3] = { -53.25, 62.25, -40.5 };
+  const double                 spacing[3] = { 1.5 * scale, 1.5 * scale, 3.0 * scale };
+  const double                 first[3] = { -53.25 * scale, 62.25 * scale, -40.5 * scale };
   typename TImage::PointType   origin;
   typename TImage::SpacingType spacings;
   for (unsigned int axis = 0; axis < 3; ++axis)
@@ -110,6 +112,15 @@ PhantomFilter(const TInputImage * input)
   filter->AcceptImplausibleOn();
   filter->SetLogFunction([](mrisynth::LogLevel, const std::string &) {});
   return filter;
+}
+
+/** The model from T2w to T1w, loaded once for all filters of a test. */
+inline std::shared_ptr<const mrisynth::Model>
+SharedModel()
+{
+  static const auto model = std::make_shared<const mrisynth::Model>(
+    mrisynth::Model::embedded(mrisynth::Contrast::T2w, mrisynth::Contrast::T1w));
+  return model;
 }
 
 /** Whether the pixels of two images are the same bytes. */

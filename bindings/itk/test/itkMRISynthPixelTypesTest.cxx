@@ -14,6 +14,7 @@ Synthesize()
 {
   const auto                              input = Phantom<itk::Image<TInput, 3>>();
   auto                                    filter = PhantomFilter<itk::Image<TInput, 3>, itk::Image<TOutput, 3>>(input);
+  filter->SetModel(SharedModel());
   filter->Update();
   typename itk::Image<TOutput, 3>::Pointer output = filter->GetOutput();
   output->DisconnectPipeline();

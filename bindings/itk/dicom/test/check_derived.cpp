@@ -118,7 +118,7 @@ void compare_voxels(const Volume *derived, const Volume *expected, bool is_the_s
           ++outside;
           continue;
         }
-        const double stored = std::round(10.0 * derived->GetPixel(index)), wanted = 10000.0 * expected->GetPixel(there);
+        const double stored = derived->GetPixel(index), wanted = 10000.0 * expected->GetPixel(there);
         different += stored != std::round(wanted);
         sum += std::abs(stored - wanted) / 10000.0;
         brightest = std::max(brightest, stored);
