@@ -13,7 +13,9 @@ prefix=$PWD/target/prefix
 work=$PWD/target/itk-test
 rm -rf "$work"
 mkdir -p "$work"
-trap 'rm -rf "$work"' EXIT
+pages=(target/itk-page target/dicom-page)
+rm -rf "${pages[@]}"
+trap 'rm -rf "$work" "${pages[@]}"' EXIT
 
 say() { echo "test-itk: $*"; }
 fail() { echo "test-itk: $*" >&2; exit 1; }
@@ -29,8 +31,7 @@ quietly() {
 build() {
   local source=$1 build=$2
   shift 2
-  quietly configure.log cmake -S "bindings/itk/$source" -B "$build" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
-    -DMrisynth_DIR="$prefix/lib/cmake/Mrisynth" "$@"
+  quietly configure.log cmake -S "bindings/itk/$source" -B "$build" -DCMAKE_BUILD_TYPE=None -DMrisynth_DIR="$prefix/lib/cmake/Mrisynth" "$@"
   quietly build.log cmake --build "$build" --parallel "$(nproc)"
 }
 
@@ -41,6 +42,9 @@ run_ctest() {
 }
 
 quietly install.log scripts/install.sh "$prefix"
+
+say "the pages on ITK and DICOM"
+scripts/run-page.sh docs/itk.md docs/dicom.md
 
 # As the Rust tests find real scans.
 real=()
@@ -68,9 +72,10 @@ ending=0
 quietly valgrind.log "${valgrind[@]}" "$driver" itkMRISynthSmallTest
 
 heads=$work/plain/Testing/Temporary
-say "mrisynth-dicom, plain"
-build dicom "$work/dicom"
-bindings/itk/dicom/test/run.sh "$work/dicom" "$prefix/bin/mrisynth" "$heads/head_T2w.nii.gz" "$heads/straight_head_T2w.nii.gz" \
+say "mrisynth-dicom, as the page builds it"
+quietly configure.log cmake -B target/dicom-page -DBUILD_TESTING=ON
+quietly build.log cmake --build target/dicom-page --parallel "$(nproc)"
+bindings/itk/dicom/test/run.sh target/dicom-page "$prefix/bin/mrisynth" "$heads/head_T2w.nii.gz" "$heads/straight_head_T2w.nii.gz" \
   "$work/series"
 
 say "mrisynth-dicom under AddressSanitizer and UndefinedBehaviorSanitizer"

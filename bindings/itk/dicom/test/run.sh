@@ -158,11 +158,13 @@ check_series() {
 
 say "makes the command's voxels of the straight series"
 "$command" synthesize "$straight" -o "$work/straight.nii.gz" --to t1w --quiet
-mkdir "$work/derived"
-"$program" --to t1w --threads 2 "$work/straight" "$work/derived" 2>"$work/stderr"
-[ ! -s "$work/stderr" ] || fail "it printed: $(cat "$work/stderr")"
-check_series "$work/derived" "$work/straight" "$work/straight.nii.gz" same
-dcmj2pnm +Wi 1 "$work/derived/IM000027.dcm" "$work/slice.pgm" || fail "dcmj2pnm cannot draw a slice"
+if [ "$quick" != quick ]; then
+  mkdir "$work/derived"
+  "$program" --to t1w --threads 2 "$work/straight" "$work/derived" 2>"$work/stderr"
+  [ ! -s "$work/stderr" ] || fail "it printed: $(cat "$work/stderr")"
+  check_series "$work/derived" "$work/straight" "$work/straight.nii.gz" same
+  dcmj2pnm +Wi 1 "$work/derived/IM000027.dcm" "$work/slice.pgm" || fail "dcmj2pnm cannot draw a slice"
+fi
 
 say "reads implicit value representations and losslessly compressed pixels alike"
 copy_series
