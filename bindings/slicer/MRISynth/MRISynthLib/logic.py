@@ -6,11 +6,9 @@ import json
 import re
 import threading
 
-import slicer
-
 from . import volumes
-from .job import Job
-from .library import PREPARED, RAW, Library, Status, Error
+from .job import LENT, Job
+from .library import PREPARED, RAW, Error, Library, Status
 
 # Says on every output what it must not be taken for; the library's own words.
 NOTICE = (
@@ -132,17 +130,22 @@ class Run:
         """How much is done, 0 to 1; it never falls."""
         return self._job.fraction
 
-    def poll(self):
-        """Lets the work have the interpreter for a few milliseconds, and says whether it has ended. Call it at least every 50 ms."""
-        return self._job.poll()
+    def poll(self, seconds=LENT):
+        """Lets the work have the interpreter for so long, and says whether it has ended. Call it at least every 50 ms."""
+        return self._job.poll(seconds)
 
     def lines(self):
         """The lines of the log since the last call, as (level, message)."""
         return self._job.lines()
 
     def cancel(self):
-        """Asks the work to stop."""
+        """Asks the work to stop; it does within a quarter of a second."""
         self._job.cancel()
+
+    @property
+    def is_cancelled(self):
+        """Whether the work was asked to stop."""
+        return self._job.is_cancelled
 
     def finish(self):
         """The output node, once the work has ended. Raises Error, with Status.CANCELLED if it was cancelled; then no node was
