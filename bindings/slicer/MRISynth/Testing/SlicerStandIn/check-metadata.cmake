@@ -1,0 +1,12 @@
+# What Slicer's catalogue of extensions must know.
+foreach(name HOMEPAGE CATEGORY CONTRIBUTORS DESCRIPTION ICONURL SCREENSHOTURLS DEPENDS)
+  if("${EXTENSION_${name}}" STREQUAL "")
+    message(FATAL_ERROR "EXTENSION_${name} is not set")
+  endif()
+endforeach()
+foreach(url "${EXTENSION_ICONURL}" "${EXTENSION_SCREENSHOTURLS}")
+  string(REPLACE "${EXTENSION_HOMEPAGE}/raw/main/bindings/slicer" "${PROJECT_SOURCE_DIR}" file "${url}")
+  if(NOT EXISTS "${file}")
+    message(FATAL_ERROR "${url} leads to no file")
+  endif()
+endforeach()

@@ -1,0 +1,1 @@
+# Slicer makes packages here.
