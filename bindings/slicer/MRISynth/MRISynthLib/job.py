@@ -1,7 +1,7 @@
 """Work on a thread of its own, which tells how far it is and can be stopped. Knows nothing of Slicer.
 
 The main thread calls poll() often, from a timer or a loop. That is not only to ask: where an application's event loop keeps the
-interpreter's lock to itself, as Slicer's does, poll() is what lends it to the worker's callbacks.
+interpreter's lock to itself, as programs that embed Python may, poll() is what lends it to the worker's callbacks.
 """
 
 import queue

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gzip
 import os
 import pathlib
 import struct
@@ -41,6 +42,14 @@ def read_nifti(path):
     return voxels, numpy.vstack([sform, [0, 0, 0, 1]])
 
 
+def unpacked(path):
+    """The voxels of a gzipped NIfTI-1 file, indexed [i, j, k], and its sform."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = pathlib.Path(folder) / "scan.nii"
+        plain.write_bytes(gzip.decompress(pathlib.Path(path).read_bytes()))
+        return read_nifti(plain)
+
+
 def to_lps(matrix):
     """A matrix to RAS millimetres as one to LPS millimetres."""
     return numpy.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix
@@ -49,12 +58,7 @@ def to_lps(matrix):
 @functools.cache
 def example(contrast):
     """The prepared example scan: voxels [i, j, k] as the file's values, and the matrix to LPS millimetres."""
-    import gzip
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "scan.nii"
-        path.write_bytes(gzip.decompress((EXAMPLES / f"example_{contrast}.nii.gz").read_bytes()))
-        voxels, matrix = read_nifti(path)
+    voxels, matrix = unpacked(EXAMPLES / f"example_{contrast}.nii.gz")
     return voxels, to_lps(matrix)
 
 
@@ -69,16 +73,14 @@ def slab():
 
 
 @functools.cache
-def made_by_command(contrast="T1w"):
-    """What `mrisynth` makes of the example: voxels [i, j, k], the matrix to LPS millimetres, and the JSON beside the image."""
+def made_by_command(contrast="T1w", options=("--prepared",), scan=None):
+    """What `mrisynth` makes of the example, or of another scan: voxels [i, j, k], the matrix to LPS millimetres, and the JSON beside
+    the image."""
     source = {"T1w": "T2w", "T2w": "T1w"}[contrast]
+    scan = scan or EXAMPLES / f"example_{source}.nii.gz"
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "out.nii"
-        subprocess.run(
-            [COMMAND, "synthesize", str(EXAMPLES / f"example_{source}.nii.gz"), "-o", str(path), "--to", contrast.lower()]
-            + ["--prepared", "--quiet"],
-            check=True,
-        )
+        subprocess.run([COMMAND, "synthesize", scan, "-o", path, "--to", contrast.lower(), "--quiet", *options], check=True)
         voxels, matrix = read_nifti(path)
         return voxels, to_lps(matrix), path.with_suffix(".json").read_text()
 

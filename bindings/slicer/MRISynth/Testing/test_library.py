@@ -270,5 +270,15 @@ class Synthesis(support.NothingPrinted):
         self.assertIn(f'version = "{self.library.version}"', (support.ROOT / "Cargo.toml").read_text())
 
 
+class Capturing(unittest.TestCase):
+    """What the other tests rely on to find that nothing is printed."""
+
+    def test_what_c_prints_is_taken(self):
+        with support.captured() as printed:
+            os.write(1, b"out ")
+            os.write(2, b"err")
+        self.assertEqual(printed.text, "out err")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,8 +1,10 @@
 """Synthesis from node to node in a real MRML scene without a window. Needs slicer-core (or Slicer's own Python)."""
 
+import ctypes
 import hashlib
 import json
 import os
+import sys
 import time
 import unittest
 
@@ -63,6 +65,17 @@ class Synthesis(support.NothingPrinted):
         node = LOGIC.synthesize(Parameters(scan, source="T1w", target="T2w", input_state=PREPARED))
         self.assertEqual(scene.voxels_of(node).tobytes(order="F"), expected.tobytes(order="F"))
         self.assertEqual(node.GetName(), "example_T1w SYNTHETIC T2w")
+
+    def test_a_raw_scan_too(self):
+        # A brain without a head is no raw scan; taken for one all the same, it goes the whole way.
+        expected, _, _ = support.made_by_command("T1w", ("--accept-implausible",))
+        scan = scene.load_example("T2w")
+        node = LOGIC.synthesize(Parameters(scan, accept_implausible=True))
+        self.assertEqual(scene.voxels_of(node).tobytes(order="F"), expected.tobytes(order="F"))
+        self.assertIn('"InputState": "raw"', node.GetAttribute(PROVENANCE_ATTRIBUTE))
+        with self.assertRaises(Error) as caught:
+            LOGIC.synthesize(Parameters(scan))
+        self.assertEqual(caught.exception.status, Status.REFUSED)
 
     def test_an_oblique_volume_keeps_its_geometry_to_the_last_bit(self):
         voxels, matrix = support.slab()
@@ -146,6 +159,27 @@ class Synthesis(support.NothingPrinted):
         self.assertLess(max(later - earlier for earlier, later in zip(times, times[1:])), 0.25)
         self.assertEqual(list(fractions), sorted(fractions))
         self.assertGreater(len(set(fractions)), 5)
+
+    def test_an_event_loop_may_keep_the_interpreter_to_itself(self):
+        # Holds the interpreter's lock, as compiled code that embeds Python may between two ticks of a timer.
+        sleep = ctypes.PyDLL(None).usleep
+        voxels, matrix = support.slab()
+        scan = scene.add_volume(voxels, matrix, "T2w")
+        for fraction_to_stop_at in (None, 0.2):
+            run = LOGIC.start(Parameters(scan, input_state=PREPARED, accept_implausible=True))
+            told, start = [], None
+            while not run.poll():
+                sleep(20_000)
+                told.append(run.fraction)
+                if start is None and fraction_to_stop_at is not None and run.fraction >= fraction_to_stop_at:
+                    start = time.monotonic()
+                    run.cancel()
+            if start is None:
+                self.assertGreater(len(set(told)), 5)
+                run.finish()
+            else:
+                self.assertLess(time.monotonic() - start, support.LONGEST_CANCEL)
+                self.assertRaises(Error, run.finish)
 
     def test_nodes_may_vanish_meanwhile(self):
         voxels, matrix = support.slab()
@@ -243,6 +277,24 @@ class Synthesis(support.NothingPrinted):
         model = str(support.ROOT / "models" / "t1w-from-t2w.onnx")
         by_file = scene.voxels_of(synthesize_slab(scan, model_path=model)).tobytes()
         self.assertEqual(by_file, scene.voxels_of(synthesize_slab(scan)).tobytes())
+
+
+class RealScan(unittest.TestCase):
+    """A raw scan of a person, where the shared data is."""
+
+    def test_bytes_are_those_of_the_command(self):
+        path = support.ROOT.parent / "shared" / "data" / "open_ms" / "train" / "cs_p07" / "T2.nii.gz"
+        if not path.is_file():
+            sys.stderr.write(f"SKIPPED: {path} is not there; nothing was tested on a real scan\n")
+            self.skipTest("no shared data")
+        scene.new_scene()
+        expected, _, _ = support.made_by_command("T1w", (), path)
+        voxels, _ = support.unpacked(path)
+        # The file has a qform only: these millimetres. (Slicer's own reader turns its last axis round, for the grid is left-handed.)
+        matrix = numpy.array([[-1.0, 0, 0, 90], [0, 1.0, 0, -126], [0, 0, 1.0, -72], [0, 0, 0, 1]])
+        scan = scene.add_volume(voxels, support.to_lps(matrix), "T2")
+        node = LOGIC.synthesize(Parameters(scan))
+        self.assertEqual(scene.voxels_of(node).tobytes(order="F"), expected.tobytes(order="F"))
 
 
 class Names(unittest.TestCase):

@@ -1,6 +1,7 @@
 """The module file: what Slicer sees of the module, its widget's course of events, and its self-test. With stand-ins for Qt."""
 
 import json
+import logging
 import pathlib
 import types
 import unittest
@@ -26,6 +27,9 @@ class Panel(unittest.TestCase):
             patched = mock.patch.object(slicer.util, name)
             setattr(self, name, patched.start())
             self.addCleanup(patched.stop)
+        # The log of errors goes to Slicer's own.
+        logging.disable(logging.CRITICAL)
+        self.addCleanup(logging.disable, logging.NOTSET)
         self.widget = MODULE.MRISynthWidget()
         self.widget.setup()
         self.addCleanup(self.widget.cleanup)
