@@ -40,7 +40,7 @@ class Documentation(unittest.TestCase):
         arguments = set(re.findall(r"--[A-Za-z]+", usage)) - {"--help", "--version"}
         self.assertGreater(len(arguments), 6)
         for argument in arguments:
-            self.assertIn(f"`{argument}", PAGE)
+            self.assertRegex(PAGE, f"[` ]{argument}\\b")
 
 
 if __name__ == "__main__":
