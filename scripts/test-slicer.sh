@@ -9,10 +9,8 @@ packages=(slicer-core==5.13.31053.0 ctk-cli==1.5)
 python=target/slicer-venv/bin/python
 tests=bindings/slicer/MRISynth/Testing
 
-export MRISYNTH_CARGO_ARGUMENTS="${MRISYNTH_CARGO_ARGUMENTS---workspace}"
-# Words, as cargo takes them.
-# shellcheck disable=SC2086
-cargo build --release --locked $MRISYNTH_CARGO_ARGUMENTS
+# The heavy crates are built once, for tests and for what is installed.
+export MRISYNTH_CARGO_ARGUMENTS="${MRISYNTH_CARGO_ARGUMENTS---workspace --lib --bins --tests}"
 export MRISYNTH_COMMAND="$PWD/target/release/mrisynth" MRISYNTH_SLICER_CLI="$PWD/target/release/mrisynth-slicer-cli"
 
 echo "test-slicer: the page's commands: the module's XML and a synthesis, and the extension built with a stand-in for Slicer"
