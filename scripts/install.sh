@@ -88,7 +88,7 @@ stage_into() {
   [ "${library_version%%.*}" = "$abi_version" ] ||
     fail "Cargo.toml has library version $library_version, but include/mrisynth.h has binary interface $abi_version"
 
-  install -D -m 755 -t "$stage/bin" "$built/mrisynth"
+  install -D -m 755 -t "$stage/bin" "$built/mrisynth" "$built/mrisynth-slicer-cli"
   install -D -m 644 -t "$stage/include" include/mrisynth.h include/mrisynth.hpp
   install -D -m 644 -t "$stage/lib" "$built/libmrisynth.a"
   install -D -m 755 "$built/libmrisynth.so" "$stage/lib/libmrisynth.so.$library_version"
