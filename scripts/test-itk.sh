@@ -7,7 +7,7 @@ shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 # The heavy crates are built once, for tests and for what is installed.
-export MRISYNTH_CARGO_ARGUMENTS="${MRISYNTH_CARGO_ARGUMENTS---workspace}"
+export MRISYNTH_CARGO_ARGUMENTS="${MRISYNTH_CARGO_ARGUMENTS---workspace --lib --bins --tests}"
 unset DESTDIR LD_LIBRARY_PATH
 prefix=$PWD/target/prefix
 work=$PWD/target/itk-test
