@@ -67,6 +67,8 @@ run_tests() {
 prepare() {
   say "install into $prefix"
   scripts/install.sh "$prefix"
+  # Words, as cargo takes them.
+  # shellcheck disable=SC2086
   cargo build --release --locked $MRISYNTH_CARGO_ARGUMENTS --examples
   rm -rf "$work/scans"
   mkdir -p "$work/scans"
