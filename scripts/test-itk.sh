@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Tests the ITK module and mrisynth-dicom against Debian's ITK and an installed mrisynth: plain, with sanitizers, under valgrind.
+# Tests the ITK module and mrisynth-dicom against an installed ITK and mrisynth: plain, with sanitizers, under valgrind.
 #
-# What they make is compared with what the command makes: of the example, of a made-up raw head, and of a real scan where there is one.
+# What they make is compared with what the command makes: of the example, of a made-up raw head, and of a real scan
+# where there is one.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -31,7 +32,8 @@ quietly() {
 build() {
   local source=$1 build=$2
   shift 2
-  quietly configure.log cmake -S "bindings/itk/$source" -B "$build" -DCMAKE_BUILD_TYPE=None -DMrisynth_DIR="$prefix/lib/cmake/Mrisynth" "$@"
+  quietly configure.log cmake -S "bindings/itk/$source" -B "$build" -DCMAKE_BUILD_TYPE=None \
+    -DMrisynth_DIR="$prefix/lib/cmake/Mrisynth" "$@"
   quietly build.log cmake --build "$build" --parallel "$(nproc)"
 }
 
@@ -73,9 +75,10 @@ quietly valgrind.log "${valgrind[@]}" "$driver" itkMRISynthSmallTest
 
 heads=$work/plain/Testing/Temporary
 say "mrisynth-dicom, as the page builds it"
-quietly configure.log cmake -B target/dicom-page -DBUILD_TESTING=ON
+quietly configure.log cmake -S bindings/itk/dicom -B target/dicom-page -DBUILD_TESTING=ON
 quietly build.log cmake --build target/dicom-page --parallel "$(nproc)"
-bindings/itk/dicom/test/run.sh target/dicom-page "$prefix/bin/mrisynth" "$heads/head_T2w.nii.gz" "$heads/straight_head_T2w.nii.gz" \
+bindings/itk/dicom/test/run.sh target/dicom-page "$prefix/bin/mrisynth" "$heads/head_T2w.nii.gz" \
+  "$heads/straight_head_T2w.nii.gz" \
   "$work/series"
 
 say "mrisynth-dicom under AddressSanitizer and UndefinedBehaviorSanitizer"

@@ -1,4 +1,5 @@
-# Finds libmrisynth, which the filter's header calls: whoever uses the module links it, and finds it again in the same place.
+# Finds libmrisynth, which the filter's header calls: whoever uses the module links it, and finds it again in the same
+# place.
 find_package(Mrisynth REQUIRED)
 set(MRISynth_LIBRARIES Mrisynth::mrisynth)
 get_target_property(MRISynth_SYSTEM_INCLUDE_DIRS Mrisynth::mrisynth INTERFACE_INCLUDE_DIRECTORIES)

@@ -1,6 +1,6 @@
-# Stands in for ITK's ITKModuleExternal where ITK is installed, as Debian's is: an installation lacks ITK's module macros, and
-# ITK builds modules against its build tree only. What itk-module.cmake and test/CMakeLists.txt call is defined here with plain
-# CMake, as far as this header-only module needs it, so that they are written once.
+# Stands in for ITK's ITKModuleExternal where ITK is installed, as Debian's is: an installation lacks ITK's module
+# macros, and ITK builds modules against its build tree only. What itk-module.cmake and test/CMakeLists.txt call is
+# defined here with plain CMake, as far as this header-only module needs it, so that they are written once.
 include(CTest)
 include(GNUInstallDirs)
 

@@ -53,7 +53,8 @@ std::optional<std::string> text_of(const gdcm::DataSet &dataset, const gdcm::Tag
 std::vector<std::string> values_of(const std::string &text);
 
 /// The numbers of a decimal or integer string; nothing if it has another count of them or is no such string.
-std::optional<std::vector<double>> numbers_of(const gdcm::DataSet &dataset, const gdcm::Tag &attribute, std::size_t count);
+std::optional<std::vector<double>> numbers_of(const gdcm::DataSet &dataset, const gdcm::Tag &attribute,
+                                              std::size_t count);
 
 /// A 16-bit number.
 std::optional<std::uint16_t> short_of(const gdcm::DataSet &dataset, const gdcm::Tag &attribute);

@@ -20,15 +20,15 @@ namespace {
 using gdcm::Tag;
 using gdcm::VR;
 
-/// What the synthetic value 1 is stored as. There is no RescaleSlope: MR images have none in DICOM, viewers that go by that would show
-/// another window than those that do not, and intensities of MR have no unit anyway.
+/// What the synthetic value 1 is stored as. There is no RescaleSlope: MR images have none in DICOM, viewers that go by
+/// that would show another window than those that do not, and intensities of MR have no unit anyway.
 constexpr double stored_per_unit = 10000.0;
 const char *const window_centre = "5000";
 const char *const window_width = "10000";
 
-/// What is kept as it is beside all of the patient's group: what identifies the study, the space that the image lies in, and the
-/// scanner. All else is left out, private attributes among it, for it describes an acquisition that never was: echo and
-/// repetition time, sequence, coil, contrast agent, protocol, window. docs/dicom.md has the reasons.
+/// What is kept as it is beside all of the patient's group: what identifies the study, the space that the image lies
+/// in, and the scanner. All else is left out, private attributes among it, for it describes an acquisition that never
+/// was: echo and repetition time, sequence, coil, contrast agent, protocol, window. docs/dicom.md has the reasons.
 const std::vector<Tag> &kept() {
   static const std::vector<Tag> tags = {
       // Study and the space it is in time.
@@ -132,7 +132,8 @@ void set_pixels(gdcm::DataSet &dataset, const Slice &source, const float *voxels
   set_text(dataset, Tag(0x0028, 0x1051), VR::DS, window_width);
 }
 
-/// What the source's own number times 100 and 1 gives, as scanners number what they derive; empty if that is no number of DICOM's.
+/// What the source's own number times 100 and 1 gives, as scanners number what they derive; empty if that is no number
+/// of DICOM's.
 std::string derived_series_number(const gdcm::DataSet &source) {
   const auto number = numbers_of(source, tag::series_number, 1);
   const bool fits = number && std::abs((*number)[0]) < 20000000.0 && (*number)[0] >= 0.0;
@@ -176,9 +177,10 @@ DerivedSeries::DerivedSeries(const mrisynth::Model &model, const Slice &first, b
   const gdcm::DataSet &source = first.found.dataset();
   const auto info = [&](const char *key) { return plain(model.info(key).value_or("?"), 64); };
   target_ = info("target");
-  derivation_ = plain("SYNTHETIC " + target_ + ", not acquired: made from " + info("source") + " by mrisynth " + mrisynth::version() +
-                          " with the model " + info("name") + " " + info("version") + " (SHA-256 " + info("sha256") +
-                          "). Pixel value 10000 is 1, the 99.5th percentile of the brain. Research software, not a medical device: an estimate, not for diagnosis.",
+  derivation_ = plain("SYNTHETIC " + target_ + ", not acquired: made from " + info("source") + " by mrisynth " +
+                          mrisynth::version() + " with the model " + info("name") + " " + info("version") +
+                          " (SHA-256 " + info("sha256") + "). Pixel value 10000 stands for the synthetic value 1. " +
+                          "Research software, not a medical device: an estimate, not for diagnosis.",
                       1024);
   series_number_ = derived_series_number(source);
   const std::string of_series = plain(text_of(source, tag::series_number).value_or(""), 12);

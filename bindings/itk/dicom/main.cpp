@@ -46,7 +46,7 @@ void refuse_synthetic(const std::vector<Slice> &slices, const Arguments &argumen
   }
 }
 
-/// Those of the source, so that images can be told to belong together, or from 1 on where it has none of its own for each.
+/// Those of the source, so that images can be told to belong together, or from 1 on where it has not one for each.
 std::vector<int> instance_numbers(const std::vector<Slice> &slices) {
   std::vector<int> numbers;
   std::set<int> different;
@@ -82,7 +82,8 @@ void run(const Arguments &arguments) {
   const std::size_t voxels = std::size_t(slices[0].rows) * slices[0].columns;
   for (std::size_t at = 0; at < slices.size(); ++at) {
     go_on();
-    series.write(slices[at], numbers[at], synthetic->GetBufferPointer() + at * voxels, output.staging() / file_name(at));
+    const float *first = synthetic->GetBufferPointer() + at * voxels;
+    series.write(slices[at], numbers[at], first, output.staging() / file_name(at));
   }
   output.publish();
   std::cout << arguments.output.string() << ": synthetic " << model->info("target").value_or("?") << " by "

@@ -6,12 +6,12 @@
 
 namespace mrisynth_dicom {
 
-/// Files are written into a hidden folder beside the target, which takes the target's name at the end. Without that end nothing is
-/// left of it.
+/// Files are written into a hidden folder beside the target, which takes the target's name at the end. Without that end
+/// nothing is left of it.
 class OutputFolder {
 public:
-  /// Throws Failure if `target` exists and is not an empty folder, if its parent does not exist, or if it lies in `input`, where the next
-  /// run would read it.
+  /// Throws Failure if `target` exists and is not an empty folder, if its parent does not exist, or if it lies in
+  /// `input`, where the next run would read it.
   OutputFolder(const std::filesystem::path &target, const std::filesystem::path &input);
   ~OutputFolder();
   OutputFolder(const OutputFolder &) = delete;

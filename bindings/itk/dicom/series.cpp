@@ -56,7 +56,8 @@ const std::vector<Found> &chosen(const AllSeries &series, const std::filesystem:
   if (!uid.empty()) {
     const auto found = series.find(uid);
     if (found != series.end()) return found->second;
-    throw Failure(ExitCode::invalid_argument, folder.string() + ": there is no series " + uid + ", but:" + listed(series));
+    throw Failure(ExitCode::invalid_argument,
+                  folder.string() + ": there is no series " + uid + ", but:" + listed(series));
   }
   if (series.size() == 1) return series.begin()->second;
   AllSeries of_mr;
@@ -64,10 +65,11 @@ const std::vector<Found> &chosen(const AllSeries &series, const std::filesystem:
     if (files[0].modality == "MR") of_mr.emplace(each, files);
   }
   if (of_mr.size() == 1) return series.at(of_mr.begin()->first);
-  const std::string count = std::to_string(of_mr.size());
-  throw Failure(of_mr.empty() ? ExitCode::unsupported : ExitCode::invalid_argument,
-                folder.string() + ": " + (of_mr.empty() ? "there is no MR series, but:" : "there are " + count + " MR series; name one with --series:") +
-                    listed(of_mr.empty() ? series : of_mr));
+  if (of_mr.empty()) {
+    throw Failure(ExitCode::unsupported, folder.string() + ": there is no MR series, but:" + listed(series));
+  }
+  throw Failure(ExitCode::invalid_argument, folder.string() + ": there are " + std::to_string(of_mr.size()) +
+                                                " MR series; name one with --series:" + listed(of_mr));
 }
 
 /// What every slice of a series must share.

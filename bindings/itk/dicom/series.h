@@ -10,8 +10,8 @@
 
 namespace mrisynth_dicom {
 
-/// The slices of the series with that UID, or of the only MR series where it is empty, in no order. Throws Failure: a list of
-/// the series where there are several.
+/// The slices of the series with that UID, or of the only MR series where it is empty, in no order. Throws Failure: a
+/// list of the series where there are several.
 std::vector<Slice> read_series(const std::filesystem::path &folder, const std::string &uid);
 
 }  // namespace mrisynth_dicom

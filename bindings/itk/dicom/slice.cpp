@@ -80,7 +80,9 @@ std::string uid(const Found &found, const gdcm::Tag &attribute) {
 
 void check_kind(const Found &found) {
   const auto unsupported = [&](const std::string &fault) { fail(ExitCode::unsupported, found.path, fault); };
-  if (found.sop_class_uid == enhanced_mr_image_storage) unsupported("multi-frame (Enhanced MR): only single-frame images are read");
+  if (found.sop_class_uid == enhanced_mr_image_storage) {
+    unsupported("multi-frame (Enhanced MR): only single-frame images are read");
+  }
   const auto frames = text_of(found.dataset(), tag::number_of_frames);
   if (frames && *frames != "1") unsupported("multi-frame: only single-frame images are read");
   if (found.modality != "MR" || found.sop_class_uid != mr_image_storage) unsupported("not an MR image");
@@ -200,7 +202,9 @@ Pixels read_pixels(const Slice &slice) {
     case gdcm::PixelFormat::INT16: append<std::int16_t>(pixels.values, bytes, slice); break;
     default: fail(ExitCode::unsupported, slice.found.path, "pixels of more than 16 bits");
   }
-  if (pixels.values.size() != std::size_t(slice.rows) * slice.columns) damaged("damaged: it has too few or too many pixels");
+  if (pixels.values.size() != std::size_t(slice.rows) * slice.columns) {
+    damaged("damaged: it has too few or too many pixels");
+  }
   return pixels;
 }
 

@@ -46,7 +46,8 @@ ModelPointer load_model(const Arguments &arguments) {
   const std::string wanted = arguments.target == mrisynth::Contrast::T1w ? "T1w" : "T2w";
   const std::string made = model->info("target").value_or("?");
   if (made != wanted) {
-    throw Failure(ExitCode::invalid_argument, arguments.model + ": the model makes " + made + ", and --to asks for " + wanted);
+    throw Failure(ExitCode::invalid_argument,
+                  arguments.model + ": the model makes " + made + ", and --to asks for " + wanted);
   }
   return model;
 }

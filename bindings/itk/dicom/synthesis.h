@@ -17,7 +17,7 @@ namespace mrisynth_dicom {
 using Volume = itk::Image<float, 3>;
 using ModelPointer = itk::MRISynthImageFilter<Volume, Volume>::ModelPointer;
 
-/// The model that the arguments name. Throws mrisynth::Error, or Failure if it makes another contrast than is asked for.
+/// The model that the arguments name. Throws mrisynth::Error, or Failure if it makes the wrong contrast.
 ModelPointer load_model(const Arguments &arguments);
 
 struct Scan {

@@ -37,7 +37,8 @@ void check_parallel(const std::vector<Slice> &slices) {
   for (const Slice &slice : slices) {
     if (farthest(slice.along_row, first.along_row) > cosine_tolerance ||
         farthest(slice.down_column, first.down_column) > cosine_tolerance) {
-      fail(slice, "it lies in another orientation than " + first.found.path.string() + ": is there a localizer in the series?");
+      fail(slice, "it lies in another orientation than " + first.found.path.string() +
+                      ": is there a localizer in the series?");
     }
     if (std::abs(slice.row_spacing - first.row_spacing) > cosine_tolerance ||
         std::abs(slice.column_spacing - first.column_spacing) > cosine_tolerance) {
@@ -46,7 +47,7 @@ void check_parallel(const std::vector<Slice> &slices) {
   }
 }
 
-/// The step from each slice to the next along the normal, the first of them half-way up the sorted list.
+/// The median of the steps from each slice to the next.
 double median_step(const std::vector<double> &places) {
   std::vector<double> steps;
   for (std::size_t at = 1; at < places.size(); ++at) steps.push_back(places[at] - places[at - 1]);
@@ -57,7 +58,8 @@ double median_step(const std::vector<double> &places) {
 void check_steps(const std::vector<Slice> &slices, const std::vector<double> &places) {
   for (std::size_t at = 1; at < slices.size(); ++at) {
     if (places[at] - places[at - 1] < position_tolerance) {
-      fail(slices[at], "it lies where " + slices[at - 1].found.path.string() + " does: are there several echoes or times in the series?");
+      fail(slices[at], "it lies where " + slices[at - 1].found.path.string() +
+                           " does: are there several echoes or times in the series?");
     }
   }
   const double usual = median_step(places);
@@ -70,7 +72,8 @@ void check_steps(const std::vector<Slice> &slices, const std::vector<double> &pl
       const long count = std::lround(missing);
       fail(slices[at], std::to_string(count) + (count == 1 ? " slice is missing " : " slices are missing ") + between);
     }
-    fail(slices[at], "the slices are not evenly spaced: " + millimetres(step) + " " + between + ", elsewhere " + millimetres(usual));
+    fail(slices[at], "the slices are not evenly spaced: " + millimetres(step) + " " + between + ", elsewhere " +
+                         millimetres(usual));
   }
 }
 
@@ -87,8 +90,8 @@ void check_upright(const std::vector<Slice> &slices, const Vector &normal, doubl
     // A direction cosine is written with about six digits.
     const double allowed = std::max(position_tolerance, 1e-3 * step * static_cast<double>(at));
     if (distance > allowed) {
-      fail(slices[at], "it lies " + millimetres(distance) + " beside the normal through " + slices[0].found.path.string() +
-                           ": stacks that are not at right angles (gantry tilt) are not read");
+      fail(slices[at], "it lies " + millimetres(distance) + " beside the normal through " +
+                           slices[0].found.path.string() + ": stacks that are not at right angles (gantry tilt) are not read");
     }
   }
 }

@@ -8,8 +8,9 @@
 
 namespace mrisynth_dicom {
 
-/// Sorts the slices along the normal of their planes, and returns the millimetres between them. Throws Failure, with the files and
-/// their fault, unless they are parallel, evenly spaced, none missing or twice, and stacked at right angles.
+/// Sorts the slices along the normal of their planes, and returns the millimetres between them. Throws Failure, with
+/// the files and their fault, unless they are parallel, evenly spaced, none missing or twice, and stacked at right
+/// angles.
 double sort_and_measure(std::vector<Slice> &slices);
 
 /// Along a row, down a column, and across the slices in their order.

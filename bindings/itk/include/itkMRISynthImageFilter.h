@@ -99,11 +99,11 @@ private:
  *
  * The model is the last one that was named: SetModel() (one that is loaded already, which filters may share),
  * SetModelFromMemory(), SetModelFileName(), or, to begin with and after UseDefaultModel(), the one inside the library
- * from SourceContrast to TargetContrast. A model is loaded once and kept until another one is named; what becomes of its
- * file meanwhile is not noticed.
+ * from SourceContrast to TargetContrast. A model is loaded once and kept until another one is named; what becomes of
+ * its file meanwhile is not noticed.
  *
- * The result is the same, byte for byte, for any number of threads. The library is given NumberOfWorkUnits threads, but no
- * more than the MaximumNumberOfThreads of the filter's MultiThreader; by default that is one for each core. (In the
+ * The result is the same, byte for byte, for any number of threads. The library is given NumberOfWorkUnits threads, but
+ * no more than the MaximumNumberOfThreads of the filter's MultiThreader; by default that is one for each core. (In the
  * library 0 stands for all cores; ITK takes 0 work units for 1.)
  *
  * The whole image is computed at once, whatever region is asked for. Progress events come from the thread that calls

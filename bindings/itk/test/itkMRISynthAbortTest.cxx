@@ -1,4 +1,4 @@
-// AbortGenerateData ends an update with ProcessAborted within 250 ms, wherever the work is, and the filter works afterwards.
+// AbortGenerateData ends an update with ProcessAborted within 250 ms, and the filter works afterwards.
 #include "itkCommand.h"
 #include "itkImageFileReader.h"
 #include "itkMRISynthPhantom.h"
@@ -15,7 +15,7 @@ using ImageType = itk::Image<float, 3>;
 using FilterType = itk::MRISynthImageFilter<ImageType, ImageType>;
 using Clock = std::chrono::steady_clock;
 
-/** Milliseconds from asking for the end, `delay` after the first progress, to the exception; negative if there was none. */
+/** Milliseconds from asking for the end, `delay` after the first progress, to the exception; negative without one. */
 double
 AbortAfter(FilterType * filter, const std::chrono::milliseconds delay)
 {

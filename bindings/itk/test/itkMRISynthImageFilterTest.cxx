@@ -26,10 +26,12 @@ MeanDifference(const TImage * one, const TImage * other)
 
 } // namespace
 
-/** Usage: SCAN EXPECTED OUTPUT raw|prepared same|similar. EXPECTED is what the command made of SCAN, a T2w scan, as floats.
+/** Usage: SCAN EXPECTED OUTPUT raw|prepared same|similar. EXPECTED is what the command made of SCAN, a T2w scan, as
+ * floats.
  *
- * `similar`, for oblique scans: ITK's reader turns the matrix of a NIfTI file into direction cosines and spacings, whose product is that
- * matrix only to seven digits. The registration of a raw scan starts from it, so the images are the same to the eye only. */
+ * `similar`, for oblique scans: ITK's reader turns the matrix of a NIfTI file into direction cosines and spacings,
+ * whose product is that matrix only to seven digits. The registration of a raw scan starts from it, so the images are
+ * the same to the eye only. */
 int
 itkMRISynthImageFilterTest(int argc, char * argv[])
 {
@@ -71,7 +73,8 @@ itkMRISynthImageFilterTest(int argc, char * argv[])
   std::cout << "mean difference from the command's: " << difference << std::endl;
   MRISYNTH_CHECK(isTheSame ? SameBytes(output, expected.GetPointer()) : difference < 0.005);
 
-  // NIfTI's own limits: floats for the geometry, and ITK's choice of codes. The voxels and where they lie must come back.
+  // NIfTI's own limits: floats for the geometry, and ITK's choice of codes. The voxels and where they lie must come
+  // back.
   itk::WriteImage(output, argv[3]);
   const auto written = itk::ReadImage<ImageType>(argv[3]);
   MRISYNTH_CHECK(SameBytes(output, written.GetPointer()));

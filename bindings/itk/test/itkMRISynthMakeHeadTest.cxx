@@ -1,5 +1,5 @@
-// Makes a raw scan of nobody: the library's average brain in a made-up skull, as a clinic's scanner would see it. The same head as
-// in the Rust tests (tests/head/mod.rs), for where no real scan is at hand.
+// Makes a raw scan of nobody: the library's average brain in a made-up skull, as a clinic's scanner would see it. A
+// head like that of the Rust tests (tests/head/mod.rs), for where no real scan is at hand.
 #include "itkImageFileReader.h"
 #include "itkImageFileWriter.h"
 #include "itkImageRegionIteratorWithIndex.h"
@@ -27,7 +27,8 @@ ValueAt(const TImage * image, const PointType & point, const double outside)
   return image->TransformPhysicalPointToIndex(point, index) ? image->GetPixel(index) : outside;
 }
 
-/** The average brain on voxels of 2 mm, with room for the skull around it and for a neck below it; LPS millimetres of MNI152. */
+/** The average brain on voxels of 2 mm, with room for the skull around it and for a neck below it; LPS millimetres of
+ * MNI152. */
 ByteImage::Pointer
 RoomyBrain(const char * fileName)
 {
@@ -111,8 +112,8 @@ Noise(const ShortImage::IndexType & index)
   return 4.0 * sum;
 }
 
-/** A clinic's grid of 1 x 1 x 3.5 mm: columns to the left, rows to the back, slices upwards, tilted about the axis from ear to ear
- * and turned a little about the others, so that no axis is the patient's. */
+/** A clinic's grid of 1 x 1 x 3.5 mm: columns to the left, rows to the back, slices upwards, tilted about the axis from
+ * ear to ear and turned a little about the others, so that no axis is the patient's. */
 ShortImage::Pointer
 ClinicalScan()
 {

@@ -46,8 +46,8 @@ Result()
   return Failures() == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/** Whole numbers up to 250, which every pixel type holds: fluid inside, white matter, cortex, background 0. The brain is an
- * ellipsoid in the middle of 72 x 84 x 28 voxels of 1.5 x 1.5 x 3 mm. */
+/** Whole numbers up to 250, which every pixel type holds: fluid inside, white matter, cortex, background 0. The brain
+ * is an ellipsoid in the middle of 72 x 84 x 28 voxels of 1.5 x 1.5 x 3 mm. */
 inline double
 PhantomValue(const double i, const double j, const double k)
 {
@@ -67,8 +67,8 @@ PhantomValue(const double i, const double j, const double k)
   return (radius < 0.8 ? 90.0 : 140.0) + texture;
 }
 
-/** The phantom as a T2w image; its i runs to the patient's left, its j to the front. `start` is the index of its first voxel, which
- * lies in the same place whatever the index. `scale` makes it smaller. */
+/** The phantom as a T2w image; its i runs to the patient's left, its j to the front. `start` is the index of its first
+ * voxel, which lies in the same place whatever the index. `scale` makes it smaller. */
 template <typename TImage>
 typename TImage::Pointer
 Phantom(const typename TImage::IndexType & start = { { 0, 0, 0 } }, const double scale = 1.0)

@@ -41,7 +41,8 @@ CheckOutput(const FloatImage * expected, const double unit)
     const double value = expected->GetBufferPointer()[voxel];
     const double stored = unit > 0.0 ? std::nearbyint(value * unit) : value;
     // The product in float or in double may fall on either side of a half.
-    const double slack = unit > 0.0 && std::abs(std::abs(value * unit - std::floor(value * unit)) - 0.5) < 1e-3 ? 1.0 : 0.0;
+    const double fraction = value * unit - std::floor(value * unit);
+    const double slack = unit > 0.0 && std::abs(fraction - 0.5) < 1e-3 ? 1.0 : 0.0;
     wrong += std::abs(static_cast<double>(output->GetBufferPointer()[voxel]) - stored) > slack;
   }
   MRISYNTH_CHECK(wrong == 0);

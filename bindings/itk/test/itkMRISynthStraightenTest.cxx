@@ -1,5 +1,5 @@
-// Writes a scan with a header that every program reads alike, digit for digit: its axes turned onto the patient's, and its origin and
-// spacings rounded to what a float holds. The voxels are the scan's own.
+// Writes a scan with a header that every program reads alike, digit for digit: its axes turned onto the patient's, and
+// its origin and spacings rounded to what a float holds. The voxels are the scan's own.
 #include "itkImageFileReader.h"
 #include "itkImageFileWriter.h"
 

@@ -3,11 +3,12 @@
 #
 #   run.sh BUILD_FOLDER COMMAND OBLIQUE_SCAN STRAIGHT_SCAN WORK_FOLDER [quick]
 #
-# BUILD_FOLDER is where the program and its tests were built, COMMAND is the command mrisynth; both scans are raw T2w heads in NIfTI.
-# `quick` leaves out what is slow: for builds with sanitizers.
+# BUILD_FOLDER is where the program and its tests were built, COMMAND is the command mrisynth; both scans are raw T2w
+# heads in NIfTI. `quick` leaves out what is slow: for builds with sanitizers.
 set -euo pipefail
 
-[ "$#" -ge 5 ] || { echo "usage: run.sh BUILD_FOLDER COMMAND OBLIQUE_SCAN STRAIGHT_SCAN WORK_FOLDER [quick]" >&2; exit 2; }
+usage="usage: run.sh BUILD_FOLDER COMMAND OBLIQUE_SCAN STRAIGHT_SCAN WORK_FOLDER [quick]"
+[ "$#" -ge 5 ] || { echo "$usage" >&2; exit 2; }
 build=$1 command=$2 oblique=$3 straight=$4 work=$5 quick=${6-}
 program=$build/mrisynth-dicom
 rm -rf "$work"
@@ -19,7 +20,7 @@ fail() { echo "test-dicom: $*" >&2; exit 1; }
 # The first file of a folder, in the order of names.
 first_file() { find "$1" -type f | LC_ALL=C sort | head -n 1; }
 
-# Fails unless the program ends with the code, says the text, prints nothing else of the patient, and leaves nothing behind.
+# Fails unless the program ends with the code, says the text and nothing of the patient, and leaves nothing behind.
 expect() {
   local code=$1 text=$2 ending=0
   shift 2
@@ -108,7 +109,8 @@ say "asks which series where there are several"
 copy_series
 cp -r "$work/oblique" "$work/altered/other"
 expect 11 "there are 2 MR series; name one with --series:" "$work/altered"
-[ "$(grep -c 'number 5, MR, 54 files' "$work/stderr")" -eq 2 ] || fail "two series should be listed: $(cat "$work/stderr")"
+[ "$(grep -c 'number 5, MR, 54 files' "$work/stderr")" -eq 2 ] ||
+  fail "two series should be listed: $(cat "$work/stderr")"
 expect 11 "there is no series 1.2.3, but:" --series 1.2.3 "$work/altered"
 
 say "refuses models and outputs that do not fit"
@@ -127,7 +129,8 @@ say "refuses a series of the wrong contrast, as the command does"
 ending=0
 "$program" --to t2w "$work/straight" "$work/refused" >"$work/stdout" 2>"$work/stderr" || ending=$?
 [ "$ending" -eq 18 ] && [ ! -e "$work/refused" ] || fail "T2w to T2w: $ending, $(cat "$work/stderr")"
-[ "$(wc -l <"$work/stderr")" -eq 1 ] && grep -q "refused: contrast" "$work/stderr" || fail "a library printed: $(cat "$work/stderr")"
+[ "$(wc -l <"$work/stderr")" -eq 1 ] && grep -q "refused: contrast" "$work/stderr" ||
+  fail "a library printed: $(cat "$work/stderr")"
 
 say "stops when it is told to, and leaves nothing"
 "$program" --to t1w "$work/straight" "$work/refused" >"$work/stdout" 2>"$work/stderr" &
