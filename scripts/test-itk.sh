@@ -78,8 +78,7 @@ say "mrisynth-dicom, as the page builds it"
 quietly configure.log cmake -S bindings/itk/dicom -B target/dicom-page -DBUILD_TESTING=ON
 quietly build.log cmake --build target/dicom-page --parallel "$(nproc)"
 bindings/itk/dicom/test/run.sh target/dicom-page "$prefix/bin/mrisynth" "$heads/head_T2w.nii.gz" \
-  "$heads/straight_head_T2w.nii.gz" \
-  "$work/series"
+  "$heads/straight_head_T2w.nii.gz" "$work/series"
 
 say "mrisynth-dicom under AddressSanitizer and UndefinedBehaviorSanitizer"
 build dicom "$work/dicom-sanitized" -DMRISYNTH_SANITIZE=ON

@@ -36,7 +36,7 @@ const std::vector<Tag> &kept() {
       Tag(0x0008, 0x0201), Tag(0x0008, 0x1030), Tag(0x0008, 0x1032), Tag(0x0020, 0x000d), Tag(0x0020, 0x0010),
       // When the data that this was made of were acquired.
       Tag(0x0008, 0x0022), Tag(0x0008, 0x002a), Tag(0x0008, 0x0032), Tag(0x0020, 0x0012),
-      // The scanner and its place: without it the source would not be known, as this program says of itself elsewhere.
+      // The scanner and its place, which the source came from. What made this image is contributing equipment.
       Tag(0x0008, 0x0070), Tag(0x0008, 0x0080), Tag(0x0008, 0x0081), Tag(0x0008, 0x1010), Tag(0x0008, 0x1040),
       Tag(0x0008, 0x1090), Tag(0x0018, 0x1000), Tag(0x0018, 0x1020),
       // What was scanned, and how it lay.

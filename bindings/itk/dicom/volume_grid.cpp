@@ -91,7 +91,8 @@ void check_upright(const std::vector<Slice> &slices, const Vector &normal, doubl
     const double allowed = std::max(position_tolerance, 1e-3 * step * static_cast<double>(at));
     if (distance > allowed) {
       fail(slices[at], "it lies " + millimetres(distance) + " beside the normal through " +
-                           slices[0].found.path.string() + ": stacks that are not at right angles (gantry tilt) are not read");
+                           slices[0].found.path.string() +
+                           ": stacks that are not at right angles (gantry tilt) are not read");
     }
   }
 }
