@@ -29,6 +29,16 @@ pub enum Contrast {
     T2w,
 }
 
+impl Contrast {
+    /// The one that is synthesized from this one, or this from it.
+    pub fn other(self) -> Self {
+        match self {
+            Self::T1w => Self::T2w,
+            Self::T2w => Self::T1w,
+        }
+    }
+}
+
 impl fmt::Display for Contrast {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

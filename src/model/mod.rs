@@ -48,6 +48,24 @@ impl Model {
         Self::from_bytes(&bytes, &options).map_err(|fault| fault.in_file(path))
     }
 
+    /// The model in `file`, which must synthesize `target`, or without a file the default one that does.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`], naming the file, for a model that synthesizes another contrast, otherwise those of
+    /// [`Model::open`] and [`Model::embedded`].
+    pub fn for_target(file: Option<&Path>, target: Contrast) -> Result<Self> {
+        let Some(file) = file else {
+            return Self::embedded(target.other(), target);
+        };
+        let model = Self::open(file, &LoadOptions::default())?;
+        let found = model.card().target;
+        if found == target {
+            return Ok(model);
+        }
+        let message = format!("the model synthesizes {found}, and {target} is asked for");
+        Err(Error::InvalidArgument(message).in_file(file))
+    }
+
     /// Checks and loads a model file that is in memory. Nothing of `bytes` is kept.
     ///
     /// # Errors

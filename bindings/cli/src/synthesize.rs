@@ -113,7 +113,7 @@ fn run_batch(arguments: &SynthesizeArguments) -> Result<Ending> {
     let (folder, output, options) = (&arguments.input, &arguments.output, &arguments.preparation);
     let folders = [options.qc.as_deref(), arguments.residual.as_deref()];
     batch::check_arguments(output, options.mask.as_deref(), &folders)?;
-    let dataset = Dataset::find(folder, &[other(arguments.to)])?;
+    let dataset = Dataset::find(folder, &[arguments.to.other()])?;
     let description = dataset.description_for(output)?;
     let item = |scan: PathBuf| {
         let (input, name) = (folder.join(&scan), ScanName::of(&scan));
@@ -344,7 +344,7 @@ struct Models {
 
 impl Models {
     fn load(arguments: &SynthesizeArguments) -> Result<Self> {
-        let there = load_model(arguments)?;
+        let there = Model::for_target(arguments.model.as_deref(), arguments.to)?;
         let back = arguments.residual.as_ref().map(|_| load_back(&there, arguments)).transpose()?;
         Ok(Self { there, back })
     }
@@ -358,25 +358,4 @@ fn load_back(there: &Model, arguments: &SynthesizeArguments) -> Result<Model> {
     let back = Model::open(path, &LoadOptions::default())?;
     residual::check_back(there, &back).map_err(|fault| fault.in_file(path))?;
     Ok(back)
-}
-
-/// The model that the arguments name, or the embedded one.
-fn load_model(arguments: &SynthesizeArguments) -> Result<Model> {
-    let Some(path) = &arguments.model else {
-        return Model::embedded(other(arguments.to), arguments.to);
-    };
-    let model = Model::open(path, &LoadOptions::default())?;
-    let target = model.card().target;
-    if target == arguments.to {
-        return Ok(model);
-    }
-    let message = format!("the model synthesizes {target}, and --to asks for {}", arguments.to);
-    Err(Error::InvalidArgument(message).in_file(path))
-}
-
-fn other(contrast: Contrast) -> Contrast {
-    match contrast {
-        Contrast::T1w => Contrast::T2w,
-        Contrast::T2w => Contrast::T1w,
-    }
 }

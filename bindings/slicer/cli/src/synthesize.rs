@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mrisynth::control::LogLevel;
-use mrisynth::model::{Contrast, LoadOptions, Model};
+use mrisynth::model::Model;
 use mrisynth::provenance::{Provenance, SourceFile};
 use mrisynth::synthesize::{InputState, Options, synthesize, synthesize_prepared};
 use mrisynth::{Control, Error, Result, Volume};
@@ -25,9 +25,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         print(&arguments.echoed())?;
     }
     check_places(arguments)?;
-    let model = load_model(arguments)?;
+    let model = Model::for_target(arguments.model.as_deref(), arguments.to)?;
     let mut progress =
-        Progress::start(&format!("synthesizes {} from {}", arguments.to, other(arguments.to)))?;
+        Progress::start(&format!("synthesizes {} from {}", arguments.to, arguments.to.other()))?;
     let warnings = Warnings::default();
     let scan = read_scan(&arguments.input, &warnings)?;
     let mut work = Work { arguments, model: &model, progress: &mut progress, warnings: &warnings };
@@ -53,27 +53,6 @@ fn check_places(arguments: &Arguments) -> Result<()> {
     }
     place::check(output)?;
     arguments.return_parameter_file.as_deref().map_or(Ok(()), place::check)
-}
-
-/// The model that the arguments name, or the embedded one.
-fn load_model(arguments: &Arguments) -> Result<Model> {
-    let Some(path) = &arguments.model else {
-        return Model::embedded(other(arguments.to), arguments.to);
-    };
-    let model = Model::open(path, &LoadOptions::default())?;
-    let target = model.card().target;
-    if target == arguments.to {
-        return Ok(model);
-    }
-    let message = format!("the model synthesizes {target}, and {} was asked for", arguments.to);
-    Err(Error::InvalidArgument(message).in_file(path))
-}
-
-fn other(contrast: Contrast) -> Contrast {
-    match contrast {
-        Contrast::T1w => Contrast::T2w,
-        Contrast::T2w => Contrast::T1w,
-    }
 }
 
 fn read_scan(path: &Path, warnings: &Warnings) -> Result<Scan> {
