@@ -25,6 +25,7 @@ pub mod residual;
 pub mod synthesize;
 pub mod volume;
 pub mod watch;
+pub mod whole_file;
 
 pub use control::Control;
 pub use error::{Error, Result};

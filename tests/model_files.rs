@@ -134,6 +134,19 @@ fn a_good_model_loads_and_is_known_by_its_hash() {
 }
 
 #[test]
+fn a_model_for_a_target_is_the_files_or_the_embedded_one() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/t1w-from-t2w.onnx");
+    for given in [None, Some(file.as_path())] {
+        let model = Model::for_target(given, Contrast::T1w).unwrap();
+        assert_eq!((model.card().source, model.card().target), (Contrast::T2w, Contrast::T1w));
+    }
+    let fault = Model::for_target(Some(&file), Contrast::T2w).unwrap_err();
+    assert!(matches!(fault.kind(), Error::InvalidArgument(_)));
+    assert!(fault.to_string().contains("t1w-from-t2w.onnx: "), "{fault}");
+    assert!(fault.to_string().contains("synthesizes T1w, and T2w is asked for"), "{fault}");
+}
+
+#[test]
 fn embedded_models_are_the_files_of_this_repository() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     for (source, target, name) in [

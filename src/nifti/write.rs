@@ -1,15 +1,13 @@
 //! Writing: a volume to a NIfTI file that appears whole or not at all.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
 use nifti::NiftiType;
-use tempfile::NamedTempFile;
 
 use super::header::{DESCRIPTION_BYTES, EXTENDER_BYTES, Header, StoredVoxels, farthest_corner};
-use crate::{Error, Result, Volume};
+use crate::{Error, Result, Volume, whole_file};
 
 /// How far, in millimetres, a volume's corners may be from where the header puts them: rounding, not another place.
 const SAME_PLACE_WITHIN: f64 = 1e-3;
@@ -112,9 +110,9 @@ pub fn write(path: &Path, volume: &Volume, template: &Header, options: &WriteOpt
         return Err(Error::InvalidArgument("the output is a directory".into()).in_file(path));
     }
     if !options.overwrite && path.symlink_metadata().is_ok() {
-        return Err(already_exists(path));
+        return Err(whole_file::already_exists(path));
     }
-    replace_whole(path, options.overwrite, |file| {
+    whole_file::write(path, options.overwrite, |mut file| {
         if gzipped {
             // Neither time nor name goes into the file, so that equal volumes give equal bytes.
             let mut encoder = GzBuilder::new().mtime(0).write(file, Compression::default());
@@ -122,7 +120,7 @@ pub fn write(path: &Path, volume: &Volume, template: &Header, options: &WriteOpt
             encoder.finish()?;
             Ok(())
         } else {
-            write_image(file, &prelude, volume, options.voxel_type)
+            write_image(&mut file, &prelude, volume, options.voxel_type)
         }
     })
 }
@@ -202,55 +200,6 @@ fn write_image(
         out.write_all(&bytes)?;
     }
     Ok(())
-}
-
-/// Makes `path` the file that `fill` writes, or leaves all as it was.
-fn replace_whole(
-    path: &Path,
-    overwrite: bool,
-    fill: impl FnOnce(&mut BufWriter<&mut NamedTempFile>) -> io::Result<()>,
-) -> Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = temporary_file(folder).map_err(|fault| Error::io(path, fault))?;
-    let mut buffered = BufWriter::new(&mut file);
-    fill(&mut buffered).and_then(|()| buffered.flush()).map_err(|fault| Error::io(path, fault))?;
-    drop(buffered);
-    file.as_file().sync_all().map_err(|fault| Error::io(path, fault))?;
-    let persisted = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
-    match persisted {
-        Ok(_) => {
-            sync_folder(folder);
-            Ok(())
-        }
-        Err(fault) if fault.error.kind() == io::ErrorKind::AlreadyExists => Err(already_exists(path)),
-        Err(fault) => Err(Error::io(path, fault.error)),
-    }
-}
-
-/// A file in `folder` that vanishes unless it is given a name, with the permissions of any new file.
-fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".mrisynth-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
-}
-
-/// Brings the new name to the disk, where the system can. The file is whole either way, so failure is no error.
-fn sync_folder(folder: &Path) {
-    if cfg!(unix) {
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
-}
-
-fn already_exists(path: &Path) -> Error {
-    Error::io(
-        path,
-        io::Error::new(io::ErrorKind::AlreadyExists, "the file exists, and overwriting was not asked for"),
-    )
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub fn uninterrupted<T>(work: impl FnOnce() -> T) -> T {
 
 /// A hidden folder, which vanishes with the command too.
 #[derive(Debug)]
-pub struct StagingFolder(tempfile::TempDir);
+pub struct StagingFolder(PathBuf);
 
 impl StagingFolder {
     /// Makes one in the folder `beside`.
@@ -47,13 +47,13 @@ impl StagingFolder {
     /// Those of making a folder.
     pub fn new_in(beside: &Path) -> std::io::Result<Self> {
         let mut staged = staged();
-        let folder = tempfile::Builder::new().prefix(".mrisynth-").tempdir_in(beside)?;
-        staged.push(folder.path().to_owned());
+        let folder = tempfile::Builder::new().prefix(".mrisynth-").tempdir_in(beside)?.keep();
+        staged.push(folder.clone());
         Ok(Self(folder))
     }
 
     pub fn path(&self) -> &Path {
-        self.0.path()
+        &self.0
     }
 }
 

@@ -2,6 +2,8 @@
 #ifndef MRISYNTH_DICOM_FAILURE_H
 #define MRISYNTH_DICOM_FAILURE_H
 
+#include <mrisynth.hpp>
+
 #include <stdexcept>
 #include <string>
 
@@ -21,6 +23,11 @@ enum class ExitCode {
   refused = 18,
   internal = 19,
 };
+
+/// How a run ends that the library ended with this status.
+inline ExitCode exit_code_of(mrisynth::Status status) {
+  return static_cast<ExitCode>(static_cast<int>(status) + 10);
+}
 
 /// Why nothing was written. Messages name files and faults, and hold nothing of what a file says of the patient.
 class Failure : public std::runtime_error {

@@ -119,7 +119,7 @@ int ending_of(int argc, char **argv) {
   } catch (const Failure &failure) {
     return report(failure.code(), failure.what());
   } catch (const mrisynth::Error &error) {
-    return report(static_cast<ExitCode>(static_cast<int>(error.status()) + 10), error.what());
+    return report(exit_code_of(error.status()), error.what());
   } catch (const std::filesystem::filesystem_error &error) {
     return report(ExitCode::io, error.path1().string() + ": " + error.code().message());
   } catch (const std::bad_alloc &) {

@@ -89,7 +89,7 @@ Volume::Pointer synthesize(const Volume *scan, const ModelPointer &model, const 
     throw Failure(ExitCode::cancelled, "cancelled");
   } catch (const itk::MRISynthExceptionObject &fault) {
     const std::string words = fault.GetDescription(), from = "mrisynth: ";
-    throw Failure(static_cast<ExitCode>(static_cast<int>(fault.GetStatus()) + 10),
+    throw Failure(exit_code_of(fault.GetStatus()),
                   arguments.input.string() + ": " + (words.find(from) == 0 ? words.substr(from.size()) : words));
   }
   return filter->GetOutput();

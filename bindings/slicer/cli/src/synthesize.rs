@@ -6,7 +6,7 @@ use mrisynth::control::LogLevel;
 use mrisynth::model::Model;
 use mrisynth::provenance::{Provenance, SourceFile};
 use mrisynth::synthesize::{InputState, Options, synthesize, synthesize_prepared};
-use mrisynth::{Control, Error, Result, Volume};
+use mrisynth::{Control, Error, Result, Volume, whole_file};
 
 use crate::arguments::Arguments;
 use crate::image::{self, Scan};
@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(path) = &arguments.return_parameter_file {
         // Slicer reads a value up to the end of its line.
         let (result, warnings) = (one_line(provenance.description()), warnings.joined());
-        place::write_whole(path, |out| write!(out, "result = {result}\nwarnings = {warnings}\n"))?;
+        whole_file::write(path, true, |out| write!(out, "result = {result}\nwarnings = {warnings}\n"))?;
     }
     progress.finish()
 }

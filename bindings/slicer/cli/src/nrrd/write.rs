@@ -3,9 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use mrisynth::{Result, Volume};
-
-use crate::place::write_whole;
+use mrisynth::{Result, Volume, whole_file};
 
 /// The key under which the record of an image's origin is kept.
 const RECORD_KEY: &str = "mrisynth";
@@ -19,7 +17,7 @@ const CHUNK_VOXELS: usize = 1 << 14;
 /// [`mrisynth::Error::Io`], naming the file.
 pub fn write(path: &Path, volume: &Volume, content: &str, record: &str) -> Result<()> {
     let header = header(volume, content, record);
-    write_whole(path, |out| {
+    whole_file::write(path, true, |out| {
         out.write_all(header.as_bytes())?;
         write_voxels(out, volume)
     })
