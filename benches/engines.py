@@ -3,14 +3,14 @@
 
     python3 -m venv target/engines
     target/engines/bin/pip install numpy==2.2.6 onnx==1.20.1 onnxruntime==1.23.2 openvino==2025.4.1
-    cargo build --release
+    cargo build --release --lib --example engine
     target/engines/bin/python benches/paper_networks.py target/engines/networks
     target/engines/bin/python benches/engines.py models/*-from-*.onnx target/engines/networks/*.onnx
 
 Every round runs each engine once on all slices. Slices are 192 x 224, or what the model's card fixes; each is full of made-up brain.
-The other engines get the slices as they are, and run them one after the other on all threads, and side by side with a thread for
-each: two lines. For this library the time is that of mrisynth_synthesize(), so that finding the brain, resampling
-and normalizing are part of it. All results are compared with ONNX Runtime's before anything is timed.
+All engines get the same slices. The others run them one after the other on all threads, and side by side with a thread for each:
+two lines. The last line is the whole call of mrisynth_synthesize(), with finding the brain, resampling there and back, and
+normalizing. All results are compared with ONNX Runtime's before anything is timed.
 
 Printed are medians over the rounds, the time of each engine over this library's (above 1: this library is faster), GFLOP/s (two
 operations for each multiplication of a convolution with its addition) and their part of the machine's multiply-add peak,
@@ -122,8 +122,8 @@ def multiply_adds(model, shape):
 class Job:
     """A model file, and slices for it: as a scan for this library, and as the arrays that the network reads."""
 
-    def __init__(self, path, slices):
-        self.path = path
+    def __init__(self, path, slices, folder):
+        self.path, self.folder = path, folder
         model = onnx.load(path)
         card = card_of(model)
         rows, columns = BRAIN
@@ -152,17 +152,55 @@ class Job:
 
 
 class Ours:
+    """The network alone, in a process of its own that runs it whenever it is told to."""
+
     name = "mrisynth"
 
     def __init__(self, job, threads):
+        self.job = job
+        folder = Path(tempfile.mkdtemp(dir=job.folder))
+        given, made = folder / "slices", folder / "images"
+        np.concatenate(job.inputs).tofile(given)
+        program = os.environ.get("MRISYNTH_ENGINE", ROOT / "target/release/examples/engine")
+        dims = [len(job.inputs), job.channels, *job.window]
+        command = [program, job.path, threads, given, made, *dims]
+        self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if not self.process.stdout.readline().startswith("ready"):
+            sys.exit(f"{program} failed")
+        self.images = np.fromfile(made, np.float32).reshape(len(job.inputs), *job.window)
+
+    def run(self):
+        return [np.clip(self.job.brain_of(image), 0, 1) for image in self.images]
+
+    def seconds(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def close(self):
+        self.process.communicate()
+
+
+class Whole:
+    """The whole call of the library: with the checks of the scan, and resampling there and back."""
+
+    name = "mrisynth_synthesize()"
+
+    def __init__(self, job, threads):
         library = Library(os.environ.get("MRISYNTH_LIBRARY", ROOT / "target/release/libmrisynth.so"))
-        self.version, self.job, self.threads = library.version, job, threads
+        self.job, self.threads = job, threads
         self.model = library.load_model(job.path)
 
     def run(self):
         options = {"input_state": PREPARED, "threads": self.threads, "accept_implausible": True}
         synthetic = self.model.synthesize(self.job.scan, RAS, **options)
         return [synthetic[:, :, k].T for k in range(synthetic.shape[2])]
+
+    def seconds(self):
+        return timed(self.run)
+
+    def close(self):
+        pass
 
 
 class Peer:
@@ -177,6 +215,12 @@ class Peer:
     def run(self):
         images = list(self.pool.map(self.run_slice, self.job.inputs))
         return [np.clip(self.job.brain_of(image.reshape(self.job.window)), 0, 1) for image in images]
+
+    def seconds(self):
+        return timed(lambda: list(self.pool.map(self.run_slice, self.job.inputs)))
+
+    def close(self):
+        pass
 
 
 class OnnxRuntime(Peer):
@@ -223,7 +267,7 @@ class OpenVino(Peer):
 def engines_for(job, threads):
     kinds = [False, True] if threads > 1 else [False]
     peers = [engine(job, threads, kind) for engine in (OnnxRuntime, OpenVino) for kind in kinds]
-    return [Ours(job, threads), *peers]
+    return [Ours(job, threads), *peers, Whole(job, threads)]
 
 
 def check(engines, limit):
@@ -251,7 +295,9 @@ def compare(job, threads, rounds, peak, limit):
     for _ in range(rounds):
         peaks.append(peak.measure(threads))
         for engine in engines:
-            times[engine.name].append(timed(engine.run) / len(job.inputs))
+            times[engine.name].append(engine.seconds() / len(job.inputs))
+    for engine in engines:
+        engine.close()
     ours, top = statistics.median(times[Ours.name]), statistics.median(peaks)
     print(f"    {'engine':36} {'ms/slice':>9} {'over ours':>9} {'GFLOP/s':>8} {'% of peak':>9}   (peak {top:.0f} GFLOP/s)")
     for name, seconds in times.items():
@@ -277,7 +323,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         peak = Peak(folder)
         for path in arguments.models:
-            job = Job(path, arguments.slices)
+            job = Job(path, arguments.slices, folder)
             for threads in arguments.threads:
                 compare(job, threads, arguments.rounds, peak, arguments.limit)
 

@@ -14,6 +14,7 @@ pub mod control;
 pub mod digest;
 pub mod error;
 mod guard;
+pub mod kernels;
 pub mod limits;
 pub mod metrics;
 pub mod model;

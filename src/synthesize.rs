@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ndarray::{Array3, s};
+use ndarray::{Array3, Array4, ArrayViewMut3, s};
 use rayon::prelude::*;
 
 use crate::control::{Adviser, Control};
@@ -267,9 +267,9 @@ impl<'a> Walk<'a> {
         let volumes = held + here * standard.len() as u64 + there * self.output.len() as u64;
         let generators = || [Some(&self.there), self.back.as_ref()].into_iter().flatten();
         let weights: u64 = generators().map(|generator| generator.model.weight_bytes()).sum();
-        let activations = generators().map(|generator| generator.network.activation_bytes).max();
+        let network = generators().map(|generator| generator.network.bytes).max();
         let threads = self.adviser.threads as u64;
-        self.adviser.check_memory(volumes + weights + threads * activations.unwrap_or(0))
+        self.adviser.check_memory(volumes + weights + threads * network.unwrap_or(0))
     }
 }
 
@@ -297,14 +297,14 @@ impl Generator<'_> {
         let mut synthetic = Volume::zeros(&volume.grid())?;
         let has_brain = |k: usize| brain.slice(s![.., .., k]).iter().any(|inside| *inside);
         let slices = synthetic.as_mut_slice().chunks_mut(ni * nj).enumerate();
-        let wanted: Vec<_> = slices.filter(|(k, _)| has_brain(*k)).collect();
+        let mut wanted: Vec<_> = slices.filter(|(k, _)| has_brain(*k)).collect();
         let (count, done) = (wanted.len() as f32, AtomicUsize::new(0));
         let place = place_in_window(self.model, &volume.grid(), self.network.window);
         let slices = Slices { volume, brain, network: &self.network, card: self.model.card(), place };
-        wanted.into_par_iter().try_for_each(|(k, slice)| {
+        wanted.par_chunks_mut(self.network.slices_at_once).try_for_each(|group| {
             watch.check()?;
-            slices.run(k, slice)?;
-            watch.advance((done.fetch_add(1, Ordering::Relaxed) + 1) as f32 / count)
+            slices.run(group)?;
+            watch.advance((done.fetch_add(group.len(), Ordering::Relaxed) + group.len()) as f32 / count)
         })?;
         Ok(synthetic)
     }
@@ -321,22 +321,38 @@ struct Slices<'a> {
 }
 
 impl Slices<'_> {
-    /// Synthesizes axial slice `k` into `slice` (i fastest), 0..1 inside the brain and 0 outside.
-    fn run(&self, k: usize, slice: &mut [f32]) -> Result<()> {
-        let [ni, nj, nk] = self.volume.dims();
-        let ([height, width], [row, column]) = (self.network.window, self.place);
-        let voxels = self.volume.voxels();
+    /// Synthesizes axial slices, each given with its index and the values (i fastest) to fill: 0..1 inside the brain and 0 outside.
+    fn run(&self, group: &mut [(usize, &mut [f32])]) -> Result<()> {
+        let [height, width] = self.network.window;
+        let mut input = Array4::zeros((group.len(), self.card.slices_in, height, width));
+        for (mut image, (k, _)) in input.outer_iter_mut().zip(group.iter()) {
+            self.read(*k, image.view_mut());
+        }
+        let values = self.network.run(input)?;
+        for (values, (k, slice)) in values.chunks(height * width).zip(group) {
+            self.write(*k, values, slice)?;
+        }
+        Ok(())
+    }
+
+    /// Slice `k` and its neighbours into a window (slices in, height, width).
+    fn read(&self, k: usize, mut window: ArrayViewMut3<'_, f32>) {
+        let ([ni, nj, nk], [row, column]) = (self.volume.dims(), self.place);
         let slices_in = self.card.slices_in;
-        let mut input = Array3::zeros((slices_in, height, width));
         for channel in 0..slices_in {
             // Beyond the last slices there is no brain, and so nothing.
             let Some(neighbour) = (k + channel).checked_sub(slices_in / 2).filter(|&n| n < nk) else {
                 continue;
             };
-            let mut image = input.slice_mut(s![channel, row..row + nj, column..column + ni]);
-            image.assign(&voxels.slice(s![.., .., neighbour]).t());
+            let mut image = window.slice_mut(s![channel, row..row + nj, column..column + ni]);
+            image.assign(&self.volume.voxels().slice(s![.., .., neighbour]).t());
         }
-        let values = self.network.run(input)?;
+    }
+
+    /// The network's values for a window into slice `k`.
+    fn write(&self, k: usize, values: &[f32], slice: &mut [f32]) -> Result<()> {
+        let ([ni, _, _], [row, column]) = (self.volume.dims(), self.place);
+        let width = self.network.window[1];
         let brain = self.brain.slice(s![.., .., k]);
         for (j, line) in slice.chunks_mut(ni).enumerate() {
             for (i, voxel) in line.iter_mut().enumerate() {

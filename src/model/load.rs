@@ -2,21 +2,27 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ndarray::Array3;
+use ndarray::Array4;
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::knobs::KnobScope;
+use tract_onnx::tract_hir::internal::DimLike;
 
 use super::card::Card;
 use super::check;
+use super::operators::{self, Lowered, Packed};
 use crate::guard::catch_panics;
+use crate::kernels::Tier;
 use crate::{Error, Limits, Result, digest};
 
 /// Values that all layers of a network together may hold for one slice.
 const MAX_ACTIVATIONS: usize = 1 << 30;
 /// Compiled networks kept at once, one for each window size.
 const MAX_KEPT: usize = 4;
+/// Slices that the kernels take at once, so that weights are read once for all of them: with four, the deepest layers of the default
+/// models have 48 tiles, a multiple of the six that a pass takes.
+const SLICES_AT_ONCE: usize = 4;
 
 /// A network compiled for one in-plane window.
 #[derive(Debug)]
@@ -24,8 +30,10 @@ pub(crate) struct Network {
     plan: Arc<TypedRunnableModel>,
     /// Height and width of the window in voxels.
     pub(crate) window: [usize; 2],
-    /// Bytes that one slice's activations take at most.
-    pub(crate) activation_bytes: u64,
+    /// Slices that it takes at once, at most.
+    pub(crate) slices_at_once: usize,
+    /// Bytes that a thread needs to run it, at most.
+    pub(crate) bytes: u64,
 }
 
 /// A checked model file, and its networks compiled so far.
@@ -36,6 +44,9 @@ pub(crate) struct Loaded {
     /// Bytes of the weights as floats.
     pub(crate) weight_bytes: u64,
     graph: InferenceModel,
+    packed: Packed,
+    /// `None` leaves everything to tract.
+    tier: Option<Tier>,
     compiled: Mutex<Vec<Arc<Network>>>,
 }
 
@@ -58,10 +69,15 @@ pub(crate) fn load(bytes: &[u8], limits: &Limits, expected_sha256: Option<&str>)
     let card = Card::from_properties(properties)?;
     check::check(&proto, &card)?;
     // Shapes noted inside the graph are not needed, and their formulas are not checked.
-    let engine = tract_onnx::onnx().with_ignore_value_info(true);
+    let mut engine = tract_onnx::onnx().with_ignore_value_info(true);
+    let tier = Tier::current();
+    if tier.is_some() {
+        operators::register(&mut engine);
+    }
     let graph = untrusted(|| engine.model_for_proto_model(&proto))?;
     let weight_bytes = 4 * proto.graph.iter().flat_map(|graph| &graph.initializer).map(elements).sum::<u64>();
-    let loaded = Loaded { card, sha256, weight_bytes, graph, compiled: Mutex::default() };
+    let (packed, compiled) = (Packed::default(), Mutex::default());
+    let loaded = Loaded { card, sha256, weight_bytes, graph, packed, tier, compiled };
     // Any window shows now what would otherwise fail in the middle of a scan; a small one soon.
     let edge = loaded.card.window.unwrap_or(4 * loaded.card.size_multiple);
     loaded.compile([edge; 2])?;
@@ -98,57 +114,126 @@ impl Loaded {
         Ok(network)
     }
 
+    /// Bytes of the weights, as the file has them and as the kernels do.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        self.weight_bytes + self.packed.bytes()
+    }
+
     fn compile(&self, window: [usize; 2]) -> Result<Network> {
-        let [height, width] = window;
-        let typed = untrusted(|| {
-            let shape = [1, self.card.slices_in, height, width];
-            self.graph.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()
-        })?;
-        let activations = activation_count(&typed)?;
-        check_output(&typed, window)?;
-        let plan = untrusted(|| {
-            // The direct convolution is the slower of tract's two for most layers of these generators.
-            KnobScope::new([("TRACT_DISABLE_DIRECT_SPATIAL", "1")])?
-                .enter(|| typed.into_optimized()?.into_runnable())
-        })?;
-        Ok(Network { plan, window, activation_bytes: 4 * activations as u64 })
+        let any_number = self.graph.symbols.sym("slices").to_dim();
+        // The kernels take any number of slices at once, and tract is slow with more than one.
+        match untrusted(|| self.lowered(any_number, window)) {
+            Ok(Lowered { graph, whole: true }) => plan(graph, window, SLICES_AT_ONCE),
+            _ => plan(untrusted(|| self.lowered(1.to_dim(), window))?.graph, window, 1),
+        }
+    }
+
+    /// The network with what the kernels do replaced.
+    fn lowered(&self, slices: TDim, [height, width]: [usize; 2]) -> TractResult<Lowered> {
+        let shape = [slices, self.card.slices_in.to_dim(), height.to_dim(), width.to_dim()];
+        let graph = self.graph.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
+        match self.tier {
+            Some(tier) => operators::lower(&graph, &self.packed, tier),
+            None => Ok(Lowered { graph, whole: false }),
+        }
     }
 }
 
-/// Values of all layers' outputs for one slice, weights left out.
-fn activation_count(model: &TypedModel) -> Result<usize> {
+fn plan(graph: TypedModel, window: [usize; 2], slices_at_once: usize) -> Result<Network> {
+    check_sizes(&graph)?;
+    check_output(&graph, window)?;
+    let plan = untrusted(|| {
+        // The direct convolution is the slower of tract's two for most layers of these generators.
+        KnobScope::new([("TRACT_DISABLE_DIRECT_SPATIAL", "1")])?
+            .enter(|| graph.into_optimized()?.into_runnable())
+    })?;
+    let activations = untrusted(|| most_alive(plan.model()))?;
+    let bytes = 4 * (activations * slices_at_once) as u64 + operators::scratch_bytes(plan.model());
+    Ok(Network { plan, window, slices_at_once, bytes })
+}
+
+/// Values of a layer's output for one slice; `None` for weights.
+fn values_of_one_slice(fact: &TypedFact) -> TractResult<Option<usize>> {
+    if fact.konst.is_some() {
+        return Ok(None);
+    }
+    let mut values = 1_usize;
+    for (axis, length) in fact.shape.iter().enumerate() {
+        // The number of slices may be open.
+        let length = if axis == 0 { length.to_usize().unwrap_or(1) } else { length.to_usize()? };
+        values = values.checked_mul(length).ok_or_else(|| TractError::msg("too many values"))?;
+    }
+    Ok(Some(values))
+}
+
+/// Refuses a network whose layers are too large for one slice.
+fn check_sizes(model: &TypedModel) -> Result<()> {
     let mut total = 0_usize;
     for node in model.nodes() {
-        for output in node.outputs.iter().filter(|output| output.fact.konst.is_none()) {
-            let values = output.fact.shape.as_concrete().and_then(|shape| {
-                shape.iter().try_fold(1_usize, |product, &length| product.checked_mul(length))
-            });
-            let sum = values.and_then(|values| total.checked_add(values));
-            total = sum.filter(|&sum| sum <= MAX_ACTIVATIONS).ok_or_else(|| {
-                Error::BadModel(format!("layer {:?} makes its images too large", node.name))
-            })?;
+        for output in &node.outputs {
+            let too_large = || Error::BadModel(format!("layer {:?} makes its images too large", node.name));
+            let values = values_of_one_slice(&output.fact).map_err(|_| too_large())?;
+            let sum = total.checked_add(values.unwrap_or(0)).filter(|&sum| sum <= MAX_ACTIVATIONS);
+            total = sum.ok_or_else(too_large)?;
         }
     }
-    Ok(total)
+    Ok(())
+}
+
+/// The most values that are alive at once for one slice: each from the layer that makes it to the last that reads it.
+fn most_alive(model: &TypedModel) -> TractResult<usize> {
+    let order = model.eval_order()?;
+    let mut last_reader = vec![usize::MAX; model.nodes().len()];
+    for (step, &id) in order.iter().enumerate() {
+        for input in &model.node(id).inputs {
+            last_reader[input.node] = step;
+        }
+    }
+    let size = |id: usize| -> TractResult<usize> {
+        let outputs = &model.node(id).outputs;
+        outputs.iter().map(|output| Ok(values_of_one_slice(&output.fact)?.unwrap_or(0))).sum()
+    };
+    let (mut alive, mut most) = (0, 0);
+    for (step, &id) in order.iter().enumerate() {
+        alive += size(id)?;
+        most = most.max(alive);
+        let mut ended: Vec<_> = model.node(id).inputs.iter().map(|input| input.node).collect();
+        ended.sort_unstable();
+        ended.dedup();
+        for input in ended.into_iter().filter(|&input| last_reader[input] == step) {
+            alive -= size(input)?;
+        }
+    }
+    Ok(most)
 }
 
 fn check_output(model: &TypedModel, [height, width]: [usize; 2]) -> Result<()> {
     let fact = untrusted(|| model.output_fact(0).cloned())?;
-    let expected = [1, 1, height, width];
-    if fact.datum_type != f32::datum_type() || fact.shape.as_concrete() != Some(&expected[..]) {
-        return Err(Error::BadModel(format!("it makes {fact:?} of a slice, not float32 {expected:?}")));
+    let expected = [1, height, width].map(|length| length.to_dim());
+    if fact.datum_type != f32::datum_type() || fact.shape.get(1..) != Some(&expected[..]) {
+        return Err(Error::BadModel(format!(
+            "it makes {fact:?} of a slice, not float32 [1, 1, {height}, {width}]"
+        )));
     }
     Ok(())
 }
 
 impl Network {
-    /// Runs the network on neighbouring slices (slices in, height, width); returns height x width values, row by row.
-    pub(crate) fn run(&self, slices: Array3<f32>) -> Result<Vec<f32>> {
+    /// Runs the network on slices with their neighbours (slices, slices in, height, width); returns height x width values of
+    /// each, row by row.
+    pub(crate) fn run(&self, slices: Array4<f32>) -> Result<Vec<f32>> {
         catch_panics(|| {
             let engine_fault = |fault: TractError| Error::Internal(format!("the engine failed: {fault:#}"));
-            let input: Tensor = slices.insert_axis(ndarray::Axis(0)).into();
+            let count = slices.dim().0;
+            let input: Tensor = slices.into();
             let outputs = self.plan.run(tvec!(input.into())).map_err(engine_fault)?;
             let view = outputs[0].to_plain_array_view::<f32>().map_err(engine_fault)?;
+            if view.len() != count * self.window[0] * self.window[1] {
+                return Err(Error::Internal(format!(
+                    "the engine gives {} values for {count} slices",
+                    view.len()
+                )));
+            }
             Ok(view.iter().copied().collect())
         })
     }

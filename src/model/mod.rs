@@ -4,11 +4,15 @@ mod card;
 mod check;
 mod embedded;
 mod load;
+mod operators;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+
+use ndarray::{Array3, ArrayView4, Axis};
+use rayon::prelude::*;
 
 pub use card::{CARD_FORMAT, CARD_PREFIX, Card, Contrast};
 pub use check::{INPUT_NAME, OUTPUT_NAME};
@@ -107,9 +111,41 @@ impl Model {
         &self.loaded.sha256
     }
 
+    /// Runs the network alone, on slices as it reads them (slices, slices in, height, width) with values from 0 to 1 inside the
+    /// brain and 0 outside, and gives what it makes of them (slices, height, width). Slices are shared out to the threads of the
+    /// rayon pool that this is called in.
+    ///
+    /// For programs that prepare slices of their own, and for measuring; [`crate::synthesize()`] does this and all around it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for other slices than the model's card says, [`Error::BadModel`] for a network that
+    /// cannot run on them.
+    pub fn run(&self, slices: ArrayView4<'_, f32>) -> Result<Array3<f32>> {
+        let (count, slices_in, height, width) = slices.dim();
+        let card = self.card();
+        let fits = |edge: usize| {
+            card.window.map_or(edge.is_multiple_of(card.size_multiple), |window| edge == window)
+        };
+        if slices_in != card.slices_in || slices.is_empty() || !fits(height) || !fits(width) {
+            let shape = slices.shape();
+            return Err(Error::InvalidArgument(format!("{} does not read slices of {shape:?}", card.name)));
+        }
+        let network = self.network([height, width])?;
+        let mut images = Array3::zeros((count, height, width));
+        let groups = slices.axis_chunks_iter(Axis(0), network.slices_at_once);
+        let results = images.axis_chunks_iter_mut(Axis(0), network.slices_at_once);
+        let pairs: Vec<_> = groups.zip(results).collect();
+        pairs.into_par_iter().try_for_each(|(group, mut result)| {
+            let values = network.run(group.to_owned())?;
+            result.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+            Ok(())
+        })?;
+        Ok(images)
+    }
+
     /// Bytes that the weights take in memory.
     pub(crate) fn weight_bytes(&self) -> u64 {
-        self.loaded.weight_bytes
+        self.loaded.weight_bytes()
     }
 
     /// The network compiled for an in-plane window (height, width).
