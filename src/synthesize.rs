@@ -302,9 +302,9 @@ impl Generator<'_> {
         let place = place_in_window(self.model, &volume.grid(), self.network.window);
         let slices = Slices { volume, brain, network: &self.network, card: self.model.card(), place };
         wanted.par_chunks_mut(self.network.slices_at_once).try_for_each(|group| {
-            watch.check()?;
-            slices.run(group)?;
-            watch.advance((done.fetch_add(group.len(), Ordering::Relaxed) + group.len()) as f32 / count)
+            slices.run(group, watch)?;
+            let advance = || watch.advance((done.fetch_add(1, Ordering::Relaxed) + 1) as f32 / count);
+            group.iter().try_for_each(|_| advance())
         })?;
         Ok(synthetic)
     }
@@ -322,13 +322,13 @@ struct Slices<'a> {
 
 impl Slices<'_> {
     /// Synthesizes axial slices, each given with its index and the values (i fastest) to fill: 0..1 inside the brain and 0 outside.
-    fn run(&self, group: &mut [(usize, &mut [f32])]) -> Result<()> {
+    fn run(&self, group: &mut [(usize, &mut [f32])], watch: &Watch) -> Result<()> {
         let [height, width] = self.network.window;
         let mut input = Array4::zeros((group.len(), self.card.slices_in, height, width));
         for (mut image, (k, _)) in input.outer_iter_mut().zip(group.iter()) {
             self.read(*k, image.view_mut());
         }
-        let values = self.network.run(input)?;
+        let values = self.network.run(input, watch)?;
         for (values, (k, slice)) in values.chunks(height * width).zip(group) {
             self.write(*k, values, slice)?;
         }

@@ -10,11 +10,11 @@ use tract_onnx::tract_core::knobs::KnobScope;
 use tract_onnx::tract_hir::internal::DimLike;
 
 use super::card::Card;
-use super::check;
 use super::operators::{self, Lowered, Packed};
+use super::{check, engine};
 use crate::guard::catch_panics;
 use crate::kernels::Tier;
-use crate::{Error, Limits, Result, digest};
+use crate::{Error, Limits, Result, Watch, digest};
 
 /// Values that all layers of a network together may hold for one slice.
 const MAX_ACTIVATIONS: usize = 1 << 30;
@@ -220,21 +220,16 @@ fn check_output(model: &TypedModel, [height, width]: [usize; 2]) -> Result<()> {
 
 impl Network {
     /// Runs the network on slices with their neighbours (slices, slices in, height, width); returns height x width values of
-    /// each, row by row.
-    pub(crate) fn run(&self, slices: Array4<f32>) -> Result<Vec<f32>> {
+    /// each, row by row. `watch` can stop it between layers.
+    pub(crate) fn run(&self, slices: Array4<f32>, watch: &Watch) -> Result<Vec<f32>> {
         catch_panics(|| {
-            let engine_fault = |fault: TractError| Error::Internal(format!("the engine failed: {fault:#}"));
             let count = slices.dim().0;
-            let input: Tensor = slices.into();
-            let outputs = self.plan.run(tvec!(input.into())).map_err(engine_fault)?;
-            let view = outputs[0].to_plain_array_view::<f32>().map_err(engine_fault)?;
-            if view.len() != count * self.window[0] * self.window[1] {
-                return Err(Error::Internal(format!(
-                    "the engine gives {} values for {count} slices",
-                    view.len()
-                )));
+            let values = engine::run(&self.plan, slices.into(), "the engine", |_| watch.check())?;
+            if values.len() != count * self.window[0] * self.window[1] {
+                let made = values.len();
+                return Err(Error::Internal(format!("the engine gives {made} values for {count} slices")));
             }
-            Ok(view.iter().copied().collect())
+            Ok(values)
         })
     }
 }

@@ -3,6 +3,7 @@
 mod card;
 mod check;
 mod embedded;
+pub(crate) mod engine;
 mod load;
 mod operators;
 
@@ -18,7 +19,7 @@ pub use card::{CARD_FORMAT, CARD_PREFIX, Card, Contrast};
 pub use check::{INPUT_NAME, OUTPUT_NAME};
 pub(crate) use load::Network;
 
-use crate::{Error, Limits, Result};
+use crate::{Error, Limits, Result, Watch};
 
 /// A loaded model: immutable, cheap to clone, shared freely between threads.
 #[derive(Clone, Debug)]
@@ -136,7 +137,7 @@ impl Model {
         let results = images.axis_chunks_iter_mut(Axis(0), network.slices_at_once);
         let pairs: Vec<_> = groups.zip(results).collect();
         pairs.into_par_iter().try_for_each(|(group, mut result)| {
-            let values = network.run(group.to_owned())?;
+            let values = network.run(group.to_owned(), &Watch::default())?;
             result.iter_mut().zip(values).for_each(|(to, value)| *to = value);
             Ok(())
         })?;

@@ -20,9 +20,9 @@ mod embedded {
     use std::sync::OnceLock;
 
     use tract_onnx::prelude::*;
-    use tract_onnx::tract_core::plan::eval;
 
     use crate::guard::catch_panics;
+    use crate::model::engine;
     use crate::prepare::lattice::CHANNELS;
     use crate::{Error, Result};
 
@@ -56,27 +56,11 @@ mod embedded {
             let model = graph()?.clone().with_input_fact(0, f32::fact(shape).into()).map_err(fault)?;
             let plan = model.into_optimized().and_then(|model| model.into_runnable()).map_err(fault)?;
             let input = Tensor::from_shape(&shape, &channels).map_err(fault)?;
-            let mut stopped = None;
-            let (mut done, all) = (0, plan.model().nodes().len().max(1));
-            let outputs = plan.spawn().and_then(|mut state| {
-                state.run_plan_with_eval(tvec!(input.into()), |context, op_state, node, inputs| {
-                    done += 1;
-                    if let Err(wish) = report(done as f32 / all as f32) {
-                        stopped = Some(wish);
-                        return Err(TractError::msg("stopped"));
-                    }
-                    eval(context, op_state, node, inputs)
-                })
-            });
-            if let Some(wish) = stopped {
-                return Err(wish);
+            let heights = engine::run(&plan, input, "the brain extractor", &mut report)?;
+            if heights.len() != channels.len() {
+                return Err(Error::Internal(format!("the brain extractor gives {} values", heights.len())));
             }
-            let outputs = outputs.map_err(fault)?;
-            let view = outputs[0].to_plain_array_view::<f32>().map_err(fault)?;
-            if view.len() != channels.len() {
-                return Err(Error::Internal(format!("the brain extractor gives {} values", view.len())));
-            }
-            Ok(view.iter().copied().collect())
+            Ok(heights)
         })
     }
 

@@ -1,0 +1,5 @@
+//! The library's kernels, compiled alone.
+#![allow(dead_code, reason = "the library uses all of them")]
+
+#[path = "../../../src/kernels/mod.rs"]
+pub mod kernels;
