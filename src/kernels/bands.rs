@@ -41,7 +41,7 @@ pub(super) struct Plan {
     pub(super) step: [usize; 2],
     /// And in the image.
     stride: [usize; 2],
-    /// Channels of the result.
+    /// Channels of a phase.
     pub(super) channels: usize,
     /// Channels of a block in a band.
     lanes: usize,
@@ -63,13 +63,26 @@ pub(super) struct Band {
 }
 
 impl Plan {
-    /// With bands that keep `lanes` channels in a block at most.
-    pub(super) fn new(spec: &Spec, few_lanes: bool) -> Self {
+    /// For output channels in vectors: bands keep no more channels of a block than there are.
+    pub(super) fn by_output(spec: &Spec) -> Self {
+        Self::new(spec, false, spec.channels_in.min(BLOCK))
+    }
+
+    /// For input channels in vectors: bands keep whole blocks, and the phases of a shuffle, which see the same taps, are one
+    /// whose channels are all that the kernel makes.
+    pub(super) fn by_input(spec: &Spec) -> Self {
+        Self::new(spec, true, BLOCK)
+    }
+
+    fn new(spec: &Spec, shuffled_together: bool, lanes: usize) -> Self {
         let before = spec.before.map(|rows| -(rows as isize));
         let whole =
             |offset, channel| Phase { offset, first: before, taps: spec.kernel, start: [0, 0], channel };
         let (phases, step, stride, channels) = match spec.resampling {
             Resampling::Stride(stride) => (vec![whole([0, 0], 0)], [1, 1], stride, spec.channels_out),
+            Resampling::Shuffle(block) if shuffled_together => {
+                (vec![whole([0, 0], 0)], [block; 2], [1, 1], spec.channels_out)
+            }
             Resampling::Shuffle(block) => {
                 let channels = spec.channels_out / (block * block);
                 let phase = |index| whole([index / block, index % block], index * channels);
@@ -81,7 +94,6 @@ impl Plan {
                 (phases, stride, [1, 1], spec.channels_out)
             }
         };
-        let lanes = if few_lanes { spec.channels_in.min(BLOCK) } else { BLOCK };
         Self { spec: spec.clone(), phases, step, stride, channels, lanes }
     }
 

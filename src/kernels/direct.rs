@@ -20,7 +20,7 @@ pub(super) struct Direct {
 
 impl Direct {
     pub(super) fn new(spec: &Spec, weights: &[f32], bias: &[f32], tier: Tier) -> Self {
-        let plan = Plan::new(spec, true);
+        let plan = Plan::by_output(spec);
         let pack = |phase| {
             let weight = |channel, term| plan.weight(weights, phase, channel, term);
             let panels = Panels::pack(plan.channels, plan.terms(phase), tier.columns(), weight);
