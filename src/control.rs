@@ -1,6 +1,7 @@
 //! How a call runs and talks to its caller, whatever it does.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use crate::plausible::Doubts;
 use crate::watch::{self, Watch};
@@ -23,6 +24,16 @@ pub enum LogLevel {
 pub type Progress<'a> = &'a mut dyn FnMut(f32) -> ControlFlow<()>;
 /// Called with one line without newline, perhaps from several threads.
 pub type Log<'a> = &'a (dyn Fn(LogLevel, &str) + Sync);
+
+/// Does the work of a stage, and tells `log`, for developers, how long it took: `time: STAGE, SECONDS s`.
+pub fn timed<T>(stage: &str, log: Option<Log<'_>>, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let outcome = work();
+    if let Some(log) = log {
+        log(LogLevel::Debug, &format!("time: {stage}, {:.4} s", start.elapsed().as_secs_f64()));
+    }
+    outcome
+}
 
 /// How a call runs and talks to its caller. What it makes depends on none of these.
 #[derive(Default)]
@@ -93,6 +104,11 @@ impl Adviser<'_> {
         if let Some(log) = self.log {
             log(level, message);
         }
+    }
+
+    /// [`timed`], for the caller's log.
+    pub(crate) fn timed<T>(&self, stage: &str, work: impl FnOnce() -> T) -> T {
+        timed(stage, self.log, work)
     }
 
     /// Refuses the input for these doubts, or warns of them if the caller insists; nothing if there are none. The warnings

@@ -136,24 +136,36 @@ fn from_stripped(
     watch: &Watch,
     adviser: &Adviser<'_>,
 ) -> Result<Outcome> {
-    plausible::check_image(input)?;
-    let brain = brain::mask(input.voxels());
-    watch.check()?;
-    adviser.refuse_or_warn(plausible::doubts_about_prepared(input, &brain))?;
+    let (brain, doubts) = adviser.timed("checks", || {
+        plausible::check_image(input)?;
+        let brain = brain::mask(input.voxels());
+        watch.check()?;
+        let doubts = plausible::doubts_about_prepared(input, &brain);
+        Ok::<_, Error>((brain, doubts))
+    })?;
+    adviser.refuse_or_warn(doubts)?;
     let bounds = brain::bounding_box(&brain)
         .ok_or_else(|| Error::BadImage("no voxel differs from zero: there is no brain in it".into()))?;
     let grid = standard::grid_around(input, bounds, Limits::default().max_axis)?;
     let walk = Walk::new(model, back, &grid, output, watch, adviser)?;
     // The input, and its part with a spread rim.
     walk.check_memory(11 * input.grid().len() as u64, &grid)?;
-    let scale = Scale { low: 0.0, high: normalize::top_intensity(input, &brain)? };
-    let standard_brain = resample::mask_onto(&brain, &input.grid(), &grid, watch)?;
-    watch.check()?;
-    let mut volume = resample::brain_onto(input, &brain, &grid, &standard_brain, watch)?;
-    volume.change_by_mask(&standard_brain, |value, inside| if inside { scale.apply(value) } else { 0.0 });
-    let doubts = plausible::doubts_about_unplaced(&volume, &standard_brain, model.card(), watch)?;
+    let standard = adviser.timed("resampling", || on_standard_grid(input, &brain, &grid, watch))?;
+    let doubts = adviser.timed("checks", || {
+        plausible::doubts_about_unplaced(&standard.volume, &standard.brain, model.card(), watch)
+    })?;
     adviser.settle(doubts)?;
-    walk.run(&Standard { volume, brain: standard_brain }, &brain, &input.grid())
+    walk.run(&standard, &brain, &input.grid())
+}
+
+/// A scan's brain on the grid of its slices, 0..1.
+fn on_standard_grid(input: &Volume, brain: &Array3<bool>, grid: &Grid, watch: &Watch) -> Result<Standard> {
+    let scale = Scale { low: 0.0, high: normalize::top_intensity(input, brain)? };
+    let there = resample::mask_onto(brain, &input.grid(), grid, watch)?;
+    watch.check()?;
+    let mut volume = resample::brain_onto(input, brain, grid, &there, watch)?;
+    volume.change_by_mask(&there, |value, inside| if inside { scale.apply(value) } else { 0.0 });
+    Ok(Standard { volume, brain: there })
 }
 
 /// From a scan that this library has prepared.
@@ -165,14 +177,16 @@ fn from_prepared(
     watch: &Watch,
     adviser: &Adviser<'_>,
 ) -> Result<Outcome> {
-    let standard = in_scan_space(prepared, watch)?;
+    let standard = adviser.timed("resampling", || in_scan_space(prepared, watch))?;
     let walk = Walk::new(model, back, &standard.volume.grid(), output, watch, adviser)?;
     let scan = prepared.corrected.grid();
     // The scan, corrected, its field and its mask; the standard image with its mask.
     let held = 13 * scan.len() as u64 + 5 * prepared.standard.grid().len() as u64;
     walk.check_memory(held, &standard.volume.grid())?;
     let Standard { volume, brain } = &standard;
-    let doubts = plausible::doubts_about_placed(volume, brain, &prepared.standard_to_scan, model.card())?;
+    let doubts = adviser.timed("checks", || {
+        plausible::doubts_about_placed(volume, brain, &prepared.standard_to_scan, model.card())
+    })?;
     adviser.settle(doubts)?;
     walk.run(&standard, &prepared.mask, &scan)
 }
@@ -232,7 +246,10 @@ impl<'a> Walk<'a> {
         watch: &'a Watch,
         adviser: &'a Adviser<'a>,
     ) -> Result<Self> {
-        let generator = |model| Ok(Generator { model, network: network_for(model, standard)? });
+        let generator = |model| {
+            let network = adviser.timed("network's compilation", || network_for(model, standard))?;
+            Ok(Generator { model, network })
+        };
         let (there, back) = (generator(model)?, back.map(generator).transpose()?);
         Ok(Self { there, back, output, watch, adviser })
     }
@@ -242,21 +259,35 @@ impl<'a> Walk<'a> {
         self.watch.advance(BEFORE_SLICES)?;
         let slices = self.watch.stage(BEFORE_SLICES, AFTER_SLICES);
         let turn = if self.back.is_some() { TURN } else { 1.0 };
-        let synthetic = self.there.run(&standard.volume, &standard.brain, &slices.stage(0.0, turn))?;
-        let residual =
-            self.back.as_ref().map(|back| residual_of(standard, &synthetic, back, &slices.stage(turn, 1.0)));
-        let residual = residual.transpose()?;
+        let (synthetic, residual) = self.adviser.timed("network", || {
+            let synthetic = self.there.run(&standard.volume, &standard.brain, &slices.stage(0.0, turn))?;
+            let back = |back| residual_of(standard, &synthetic, back, &slices.stage(turn, 1.0));
+            let residual = self.back.as_ref().map(back).transpose()?;
+            Ok::<_, Error>((synthetic, residual))
+        })?;
         self.watch.advance(AFTER_SLICES)?;
+        let made = Outcome { synthetic, residual };
+        let outcome = self.adviser.timed("way back", || self.bring_back(made, standard, brain, scan))?;
+        self.watch.advance(1.0)?;
+        Ok(outcome)
+    }
+
+    /// What was made of `standard`, on the output's grid and 0 outside of `brain`, which lies on `scan`.
+    fn bring_back(
+        &self,
+        made: Outcome,
+        standard: &Standard,
+        brain: &Array3<bool>,
+        scan: &Grid,
+    ) -> Result<Outcome> {
         let brain = resample::mask_onto(brain, scan, self.output, self.watch)?;
         self.watch.check()?;
         let onto_output =
             |volume: Volume| resample::brain_onto(&volume, &standard.brain, self.output, &brain, self.watch);
-        let synthetic = onto_output(synthetic)?;
+        let synthetic = onto_output(made.synthetic)?;
         let residual =
-            residual.map(|Residual { map, summary }| Ok(Residual { map: onto_output(map)?, summary }));
-        let residual = residual.transpose()?;
-        self.watch.advance(1.0)?;
-        Ok(Outcome { synthetic, residual })
+            made.residual.map(|Residual { map, summary }| Ok(Residual { map: onto_output(map)?, summary }));
+        Ok(Outcome { synthetic, residual: residual.transpose()? })
     }
 
     /// An upper bound on what will be allocated at once, checked before any of it is: `held` bytes of the scan, and floats

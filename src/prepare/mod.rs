@@ -147,12 +147,13 @@ pub(crate) fn run(
     watch: &Watch,
     adviser: &Adviser<'_>,
 ) -> Result<Prepared> {
-    plausible::check_image(scan)?;
+    adviser.timed("checks", || plausible::check_image(scan))?;
     adviser.check_memory(memory_needed(&scan.grid()))?;
     let stage = |(from, to)| watch.stage(from, to);
     let mut record = Record::new(scan, options);
 
-    let found = brain_of(scan, options, &stage(part::EXTRACTION), &mut record);
+    let found =
+        adviser.timed("brain extraction", || brain_of(scan, options, &stage(part::EXTRACTION), &mut record));
     let (mask, mut doubts) = in_stage("brain extraction", found)?;
     doubts.extend(doubts::of_brain(scan, &mask));
     record.warn(in_stage("brain extraction", adviser.refuse_or_warn(doubts))?);
@@ -161,10 +162,12 @@ pub(crate) fn run(
         return Err(Error::BadImage("brain extraction: no brain was found".into()));
     }
 
-    let (corrected, bias) =
-        in_stage("bias correction", corrected(scan, &mask, options, &stage(part::BIAS), &mut record))?;
+    let even =
+        adviser.timed("bias correction", || corrected(scan, &mask, options, &stage(part::BIAS), &mut record));
+    let (corrected, bias) = in_stage("bias correction", even)?;
 
-    let registered = register::to_template(&corrected, &mask, &stage(part::REGISTRATION));
+    let registered = adviser
+        .timed("registration", || register::to_template(&corrected, &mask, &stage(part::REGISTRATION)));
     let registration = in_stage("registration", registered)?;
     record.registration(&registration)?;
     let (warnings, refusals) = doubts::of_registration(scan, &registration);
@@ -172,11 +175,13 @@ pub(crate) fn run(
     warnings.iter().for_each(|warning| adviser.log(LogLevel::Warning, warning));
     record.warn(warnings);
 
-    let scale = in_stage("normalization", normalize::scale(&corrected, &mask, options.scaling))?;
+    let scale = adviser.timed("normalization", || normalize::scale(&corrected, &mask, options.scaling));
+    let scale = in_stage("normalization", scale)?;
     record.scale(&scale);
     let watch = stage(part::STANDARD);
-    let (standard, standard_mask) =
-        to_standard(&corrected, &mask, &registration, scale, options.coverage, &watch)?;
+    let (standard, standard_mask) = adviser.timed("resampling", || {
+        to_standard(&corrected, &mask, &registration, scale, options.coverage, &watch)
+    })?;
     watch.advance(1.0)?;
     let standard_to_scan = registration.transform;
     Ok(Prepared { corrected, bias, mask, standard, standard_mask, standard_to_scan, scale, record })

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mrisynth::control::LogLevel;
+use mrisynth::control::{LogLevel, timed};
 use mrisynth::{Error, Result};
 use serde::Serialize;
 
@@ -156,6 +156,11 @@ impl Console {
         if level == LogLevel::Warning {
             self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(message);
         }
+    }
+
+    /// Does the work of a stage, and says how long it took to users who want to know.
+    pub fn timed<T>(&self, stage: &str, work: impl FnOnce() -> T) -> T {
+        timed(stage, Some(&|level, message| self.log(level, message)), work)
     }
 
     /// Shows an error after which the work goes on.

@@ -91,7 +91,7 @@ pub fn check_input(input: &Path) -> Result<()> {
 /// # Errors
 /// Those of [`nifti::read`].
 pub fn read_scan(path: &Path, console: &Console) -> Result<Image> {
-    let image = nifti::read(path, &Limits::default())?;
+    let image = console.timed("reading", || nifti::read(path, &Limits::default()))?;
     image.warnings.iter().for_each(|warning| console.log(LogLevel::Warning, warning));
     if image.header.description().starts_with("SYNTHETIC") {
         console.log(LogLevel::Warning, "the scan is itself synthetic");

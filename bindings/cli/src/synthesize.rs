@@ -77,7 +77,7 @@ pub fn run(arguments: &SynthesizeArguments) -> Result<Ending> {
     check_single(&task, &arguments.run)?;
     check_input(&task.input)?;
     let outputs = check_outputs(arguments, &task)?;
-    let models = Models::load(arguments)?;
+    let models = console.timed("model's loading", || Models::load(arguments))?;
     let outcome = Synthesis { arguments, models: &models, console: &console }.run(&task, &outputs);
     console.finish();
     let success = outcome?;
@@ -198,11 +198,8 @@ impl Synthesis<'_> {
         let prepared = if self.arguments.prepared { None } else { Some(self.prepare(task, &image)?) };
         let (synthetic, residual) =
             self.synthesize(&image, prepared.as_ref()).map_err(|fault| self.explain(fault, task))?;
-        let provenance = self.provenance(task, prepared.as_ref())?;
         let results = Results { task, image: &image, prepared: prepared.as_ref(), synthetic, residual };
-        let staging = outputs.stage()?;
-        self.write(&staging, &results, provenance)?;
-        staging.publish()?;
+        self.console.timed("writing", || self.publish(outputs, &results))?;
         let record = prepared.as_ref().map(|prepared| &prepared.record);
         let model = &self.models.there;
         Ok(Success {
@@ -250,6 +247,14 @@ impl Synthesis<'_> {
             (None, Some(prepared)) => synthesize_prepared(there, prepared, &grid, control).map(alone),
             (None, None) => synthesize(there, scan, &grid, &options, control).map(alone),
         })
+    }
+
+    /// Writes the results with their origin, and shows them where they belong.
+    fn publish(&self, outputs: &Outputs, results: &Results<'_>) -> Result<()> {
+        let provenance = self.provenance(results.task, results.prepared)?;
+        let staging = outputs.stage()?;
+        self.write(&staging, results, provenance)?;
+        staging.publish()
     }
 
     /// Writes the results to where they are until all of them are whole. The image is the same bytes with a residual and
