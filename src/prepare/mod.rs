@@ -3,6 +3,8 @@
 //! [`prepare`] runs the stages in this order: the brain is found first (the network that finds it is used to uneven
 //! coils), so that the bias field follows the brain and not the scalp, and so that nothing but brain is registered.
 
+mod aligned;
+mod around;
 pub mod bias;
 pub mod brain;
 pub mod distance;
@@ -13,7 +15,9 @@ pub mod morphology;
 pub mod normalize;
 pub mod register;
 pub mod resample;
+mod smooth;
 pub mod standard;
+mod surface;
 
 mod doubts;
 mod record;
