@@ -176,14 +176,29 @@ fn under_surface(heights: &[f32], grid: &Grid, scan: &Volume, border: f32) -> Ar
     let map = scan.affine().to_indices_of(&grid.affine);
     let [ni, nj, _] = scan.dims();
     let mut under = in_memory_order(scan.voxels().dim(), false);
+    let Some((low, high)) = box_under(heights, grid, border) else { return under };
+    let dims = [0, 1, 2].map(|axis| high[axis] + 1 - low[axis]);
     let slices = under.as_slice_memory_order_mut().unwrap_or(&mut []).par_chunks_mut(ni * nj);
     slices.enumerate().for_each(|(k, slice)| {
-        for (n, voxel) in slice.iter_mut().enumerate() {
-            let position = map.apply([(n % ni) as f64, (n / ni) as f64, k as f64]);
-            *voxel = resample::linear_at(heights, grid.dims, position).is_some_and(|height| height < border);
+        for (j, row) in slice.chunks_mut(ni).enumerate() {
+            for i in resample::in_reach(&map, [j, k], ni, dims, low) {
+                let position = map.apply([i, j, k].map(|at| at as f64));
+                let height = resample::linear_at(heights, grid.dims, position);
+                row[i] = height.is_some_and(|height| height < border);
+            }
         }
     });
     under
+}
+
+/// The first and the last index along each axis of heights below `border`; none if there is none. Between voxels, heights
+/// can be below it only next to one that is.
+fn box_under(heights: &[f32], grid: &Grid, border: f32) -> Option<([usize; 3], [usize; 3])> {
+    let [ni, nj, nk] = grid.dims;
+    let mut under = in_memory_order((ni, nj, nk), false);
+    let cells = under.as_slice_memory_order_mut().unwrap_or(&mut []);
+    cells.iter_mut().zip(heights).for_each(|(under, height)| *under = *height < border);
+    morphology::bounding_box(&under)
 }
 
 fn millilitres(mask: &Array3<bool>, affine: &Affine) -> f64 {

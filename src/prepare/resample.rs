@@ -207,7 +207,7 @@ pub fn mask_onto(mask: &Array3<bool>, from: &Grid, grid: &Grid, watch: &Watch) -
 
 /// The voxels of the row at `j`, `k`, `ni` long, that `map` brings to within a voxel of the box of `dims` voxels that begins
 /// at `first`. No voxel beyond them is in the box's view.
-fn in_reach(
+pub(super) fn in_reach(
     map: &IndexMap,
     [j, k]: [usize; 2],
     ni: usize,

@@ -1,8 +1,11 @@
 //! The moving image as the optimizer sees it: reduced to about the wanted voxel size, its intensities in 0..1, smooth.
 
+use std::sync::OnceLock;
+
 use ndarray::Array3;
 use rayon::prelude::*;
 
+use crate::prepare::distance::distance_to;
 use crate::prepare::normalize::percentile;
 use crate::prepare::resample::smooth_by;
 use crate::{Affine, Error, Grid, Result, Volume};
@@ -16,6 +19,19 @@ const DARKEST: f32 = 0.1;
 pub(super) struct Reduced {
     pub(super) image: Volume,
     pub(super) inside: Volume,
+    distances: OnceLock<Vec<f32>>,
+}
+
+impl Reduced {
+    /// Voxel by voxel, the millimetres to the nearest one that lies in the mask by half or more.
+    pub(super) fn distances(&self) -> &[f32] {
+        // Every scale of a registration asks for them.
+        self.distances.get_or_init(|| {
+            let Grid { dims, affine } = self.inside.grid();
+            let shares = self.inside.as_slice();
+            distance_to(dims, affine.voxel_sizes().map(|size| size as f32), |at| shares[at] >= 0.5)
+        })
+    }
 }
 
 /// What becomes of an image outside its mask.
@@ -51,7 +67,7 @@ pub(super) fn reduced(
         let stretched = darkest + (1.0 - darkest) * ((*value - low) / (high - low)).clamp(0.0, 1.0);
         *value = if outside == Outside::Blank { share * stretched } else { stretched };
     });
-    Ok(Reduced { image, inside })
+    Ok(Reduced { image, inside, distances: OnceLock::new() })
 }
 
 /// The mask's values, i fastest.

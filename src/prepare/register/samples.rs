@@ -5,7 +5,6 @@ use glam::DVec3;
 
 use super::level::{Level, Reduced};
 use super::metric::Samples;
-use crate::prepare::distance::distance_to;
 
 const SEED: u64 = 0x6d72_6973_796e_7468;
 
@@ -15,8 +14,7 @@ pub(super) fn points(fixed: &Reduced, centre: DVec3, spacing: f64, sigma: f64, r
     let image = Level::smoothed(&fixed.image, sigma);
     let grid = fixed.image.grid();
     let sizes = grid.affine.voxel_sizes();
-    let shares = fixed.inside.as_slice();
-    let distance = distance_to(grid.dims, sizes.map(|size| size as f32), |at| shares[at] >= 0.5);
+    let distance = fixed.distances();
     let [ni, nj, _] = grid.dims;
     let step = sizes.map(|size| spacing / size);
     let cells = [0, 1, 2].map(|axis| (grid.dims[axis] as f64 / step[axis]).ceil() as usize);
