@@ -3,6 +3,7 @@
 //! What is read: NIfTI-1 and NIfTI-2, `.nii` and `.hdr`/`.img` pairs, plain or gzipped (told by content, not by name),
 //! in either byte order, of every real voxel type. What is written: `.nii` and `.nii.gz`, little-endian.
 
+mod gzip;
 mod header;
 mod read;
 mod write;

@@ -19,8 +19,8 @@ use crate::names::ScanName;
 use crate::output::{Kept, Outputs, Staging, sidecar_path};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
-    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, read_mask, read_scan,
-    thread_count, verbosity, with_control,
+    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, on_threads, read_mask,
+    read_scan, thread_count, verbosity, with_control,
 };
 use crate::sheet::{self, Subject};
 
@@ -180,9 +180,15 @@ impl Results<'_> {
         let (run, scan) = (&self.arguments.run, &self.image.volume);
         let done = with_control(run, self.console, (0.0, 1.0), |control| correct_as_itk(scan, control))
             .map_err(|fault| fault.in_file(&self.task.input))?;
-        let staging = self.outputs.stage()?;
-        self.write_pair(&staging, &done.corrected, &done.bias)?;
-        staging.publish()
+        self.timed_writing(|| {
+            let staging = self.outputs.stage()?;
+            self.write_pair(&staging, &done.corrected, &done.bias)?;
+            staging.publish()
+        })
+    }
+
+    fn timed_writing(&self, write: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+        self.console.timed("writing", || on_threads(&self.arguments.run, write))
     }
 
     fn write_prepared(&self) -> Result<Record> {
@@ -193,7 +199,12 @@ impl Results<'_> {
         let prepared =
             with_control(run, self.console, (0.0, 1.0), |control| prepare(scan, &options, control))
                 .map_err(|fault| fault.in_file(&self.task.input))?;
-        let staging = self.outputs.stage()?;
+        self.timed_writing(|| self.publish(&prepared))?;
+        Ok(prepared.record)
+    }
+
+    fn publish(&self, prepared: &Prepared) -> Result<()> {
+        let (scan, staging) = (&self.image.volume, self.outputs.stage()?);
         self.write_pair(&staging, &prepared.corrected, &prepared.bias)?;
         let mask = as_volume(&prepared.mask, scan)?;
         self.write_image(&staging, MASK, &mask, &self.image.header, VoxelType::Label, "brain mask")?;
@@ -204,10 +215,9 @@ impl Results<'_> {
         self.write_text(&staging, TRANSFORM, &itk_transform(&prepared.standard_to_scan))?;
         self.write_text(&staging, RECORD, &self.record_file(&prepared.record)?)?;
         if let Some(sheet) = &self.task.sheet {
-            staging.write_bytes(sheet, &self.sheet(&prepared)?)?;
+            staging.write_bytes(sheet, &self.sheet(prepared)?)?;
         }
-        staging.publish()?;
-        Ok(prepared.record)
+        staging.publish()
     }
 
     fn sheet(&self, prepared: &Prepared) -> Result<Vec<u8>> {

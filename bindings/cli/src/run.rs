@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use mrisynth::control::LogLevel;
 use mrisynth::nifti::{self, Image};
 use mrisynth::{Control, Error, Grid, Limits, Result};
+use mrisynth_evaluation::threads;
 use ndarray::Array3;
 
 use crate::arguments::RunArguments;
@@ -122,6 +123,14 @@ pub fn with_control<T>(
         progress: Some(&mut progress),
         log: Some(&log),
     })
+}
+
+/// Does work outside of the library's calls, such as compressing files, on as many threads as the arguments say.
+///
+/// # Errors
+/// Those of the work; [`Error::OutOfMemory`] if no threads can be had.
+pub fn on_threads<T: Send>(arguments: &RunArguments, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    threads::run_on(thread_count(arguments.threads), || Ok(work()?)).map_err(Into::into)
 }
 
 /// Reads a mask that lies on the scan's grid: brain is what is not 0.

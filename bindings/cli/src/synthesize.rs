@@ -22,8 +22,8 @@ use crate::names::ScanName;
 use crate::output::{Kept, Outputs, Staging, is_nifti_name, sidecar_path};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
-    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, read_mask, read_scan,
-    thread_count, verbosity, with_control,
+    IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, on_threads, read_mask,
+    read_scan, thread_count, verbosity, with_control,
 };
 use crate::sheet::{self, Subject};
 
@@ -199,7 +199,8 @@ impl Synthesis<'_> {
         let (synthetic, residual) =
             self.synthesize(&image, prepared.as_ref()).map_err(|fault| self.explain(fault, task))?;
         let results = Results { task, image: &image, prepared: prepared.as_ref(), synthetic, residual };
-        self.console.timed("writing", || self.publish(outputs, &results))?;
+        self.console
+            .timed("writing", || on_threads(&self.arguments.run, || self.publish(outputs, &results)))?;
         let record = prepared.as_ref().map(|prepared| &prepared.record);
         let model = &self.models.there;
         Ok(Success {
