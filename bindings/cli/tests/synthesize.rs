@@ -342,3 +342,14 @@ fn a_result_that_cannot_be_printed_is_an_error() {
     assert_eq!(outcome.status.code(), Some(12));
     assert!(String::from_utf8_lossy(&outcome.stderr).contains("standard output"));
 }
+
+#[test]
+fn every_stage_tells_its_time_to_those_who_ask() {
+    let workplace = Workplace::with_scan();
+    let asked = workplace.synthesize("-o asked.nii.gz --to t1w -vv").succeeded();
+    for stage in ["model's loading", "reading", "checks", "resampling", "network", "way back", "writing"] {
+        assert!(asked.stderr().contains(&format!("debug: time: {stage}, ")), "{stage}: {}", asked.stderr());
+    }
+    let not_asked = workplace.synthesize("-o not-asked.nii.gz --to t1w -v").succeeded();
+    assert!(!not_asked.stderr().contains("time: "), "{}", not_asked.stderr());
+}
