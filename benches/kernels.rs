@@ -87,16 +87,16 @@ fn convolutions(criterion: &mut Criterion) {
 
 fn others(criterion: &mut Criterion) {
     let shape = Shape { images: SLICES, channels: 64, height: 256, width: 256 };
-    let images = values(shape.len());
-    let mut output = vec![0.0; shape.len()];
+    let (mut images, others) = (values(shape.len()), values(shape.len()));
     let norm = InstanceNorm::new(&values(64), &values(64), 1e-5, tier());
     criterion.bench_function("instance norm, 64 channels of 256x256", |bencher| {
-        bencher.iter(|| norm.run(black_box(&images), shape, None, Activation::Relu, &mut output));
+        bencher.iter(|| norm.run(black_box(&mut images), shape, None, Activation::Relu));
     });
     criterion.bench_function("sum, 64 channels of 256x256", |bencher| {
-        bencher.iter(|| add(tier(), black_box(&images), Some(&images), Activation::None, &mut output));
+        bencher.iter(|| add(tier(), black_box(&mut images), Some(&others), Activation::Relu));
     });
     let plain = values(shape.plain_len());
+    let mut output = vec![0.0; shape.len()];
     criterion.bench_function("to blocks, 64 channels of 256x256", |bencher| {
         bencher.iter(|| to_blocks(black_box(&plain), shape, 1, &mut output));
     });

@@ -36,21 +36,20 @@ impl Activation {
     }
 }
 
-/// `activation(first + second)` into `sum`, value by value.
+/// Makes `activation(values + others)` of `values`, one by one; without others, `activation(values)`.
 ///
 /// # Panics
 /// If the lengths are not the same multiple of [`BLOCK`].
-pub fn add(tier: Tier, first: &[f32], second: Option<&[f32]>, activation: Activation, sum: &mut [f32]) {
-    let lengths = [first.len(), second.map_or(sum.len(), <[f32]>::len)];
-    assert!(lengths == [sum.len(); 2] && sum.len().is_multiple_of(BLOCK), "sizes of images");
-    tier.run(Add { first, second, activation, sum });
+pub fn add(tier: Tier, values: &mut [f32], others: Option<&[f32]>, activation: Activation) {
+    let length = others.map_or(values.len(), <[f32]>::len);
+    assert!(length == values.len() && length.is_multiple_of(BLOCK), "sizes of images");
+    tier.run(Add { values, others, activation });
 }
 
 struct Add<'a> {
-    first: &'a [f32],
-    second: Option<&'a [f32]>,
+    values: &'a mut [f32],
+    others: Option<&'a [f32]>,
     activation: Activation,
-    sum: &'a mut [f32],
 }
 
 impl Kernel for Add<'_> {
@@ -58,14 +57,15 @@ impl Kernel for Add<'_> {
 
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        for at in (0..self.sum.len()).step_by(V::COUNT) {
-            // SAFETY: all lengths are the same multiple of the block, and so of the vector.
+        for at in (0..self.values.len()).step_by(V::COUNT) {
+            // SAFETY: both lengths are the same multiple of the block, and so of the vector.
             unsafe {
-                let mut value = V::load(self.first.as_ptr().add(at));
-                if let Some(second) = self.second {
-                    value = value.add(V::load(second.as_ptr().add(at)));
+                let to = self.values.as_mut_ptr().add(at);
+                let mut value = V::load(to);
+                if let Some(others) = self.others {
+                    value = value.add(V::load(others.as_ptr().add(at)));
                 }
-                self.activation.apply(value).store(self.sum.as_mut_ptr().add(at));
+                self.activation.apply(value).store(to);
             }
         }
     }

@@ -28,33 +28,25 @@ impl InstanceNorm {
         Self { scale: padded(scale), bias: padded(bias), epsilon, tier }
     }
 
-    /// `activation(norm(images) + residual)` into `output`; all in blocks, all of one shape.
+    /// Makes `activation(norm(images) + residual)` of `images`; both in blocks and of one shape.
     ///
     /// # Panics
     /// If lengths are not those of the shape, or its channels not those of the norm.
-    pub fn run(
-        &self,
-        images: &[f32],
-        shape: Shape,
-        residual: Option<&[f32]>,
-        activation: Activation,
-        output: &mut [f32],
-    ) {
-        let lengths = [images.len(), output.len(), residual.map_or(output.len(), <[f32]>::len)];
-        assert!(lengths == [shape.len(); 3] && shape.blocks() * BLOCK == self.scale.len(), "sizes of images");
+    pub fn run(&self, images: &mut [f32], shape: Shape, residual: Option<&[f32]>, activation: Activation) {
+        let lengths = [images.len(), residual.map_or(images.len(), <[f32]>::len)];
+        assert!(lengths == [shape.len(); 2] && shape.blocks() * BLOCK == self.scale.len(), "sizes of images");
         if !shape.is_empty() {
-            self.tier.run(Run { norm: self, images, shape, residual, activation, output });
+            self.tier.run(Run { norm: self, images, shape, residual, activation });
         }
     }
 }
 
 struct Run<'a> {
     norm: &'a InstanceNorm,
-    images: &'a [f32],
+    images: &'a mut [f32],
     shape: Shape,
     residual: Option<&'a [f32]>,
     activation: Activation,
-    output: &'a mut [f32],
 }
 
 impl Kernel for Run<'_> {
@@ -63,9 +55,10 @@ impl Kernel for Run<'_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         let (plane, blocks) = (self.shape.plane(), self.shape.blocks());
-        for (index, from) in self.images.chunks_exact(plane).enumerate() {
-            let mean = self.average::<V>(from, &[0.0; BLOCK], false);
-            let variance = self.average::<V>(from, &mean, true);
+        let row = self.shape.width * BLOCK;
+        for (index, values) in self.images.chunks_exact_mut(plane).enumerate() {
+            let mean = average::<V>(values, row, &[0.0; BLOCK], false);
+            let variance = average::<V>(values, row, &mean, true);
             let channel = index % blocks * BLOCK;
             let (mut factor, mut term) = ([0.0; BLOCK], [0.0; BLOCK]);
             for lane in 0..BLOCK {
@@ -76,58 +69,57 @@ impl Kernel for Run<'_> {
             let place = index * plane;
             for at in (0..plane).step_by(V::COUNT) {
                 let lane = at % BLOCK;
-                // SAFETY: `place + at` and the vector after it are within all images, which have the same length; a lane
-                // and the vector after it are within a block.
+                // SAFETY: `at` and the vector after it are within the plane, `place + at` within the residual, which is as large as
+                // all images; a lane and the vector after it are within a block.
                 unsafe {
-                    let centred = V::load(from.as_ptr().add(at)).sub(V::load(mean.as_ptr().add(lane)));
+                    let to = values.as_mut_ptr().add(at);
+                    let centred = V::load(to).sub(V::load(mean.as_ptr().add(lane)));
                     let mut value =
                         centred.mul_add(V::load(factor.as_ptr().add(lane)), V::load(term.as_ptr().add(lane)));
                     if let Some(residual) = self.residual {
                         value = value.add(V::load(residual.as_ptr().add(place + at)));
                     }
-                    self.activation.apply(value).store(self.output.as_mut_ptr().add(place + at));
+                    self.activation.apply(value).store(to);
                 }
             }
         }
     }
 }
 
-impl Run<'_> {
-    /// Of each channel of a block the mean of the values, or of their squared distances from `centre`: sums of a row in float32, of
-    /// rows in float64, so that large images lose nothing.
-    #[inline(always)]
-    fn average<V: Lanes>(&self, plane: &[f32], centre: &[f32; BLOCK], squared: bool) -> [f32; BLOCK] {
-        let mut totals = [0.0_f64; BLOCK];
-        for row in plane.chunks_exact(self.shape.width * BLOCK) {
-            let mut sums = [0.0_f32; BLOCK];
-            for lane in (0..BLOCK).step_by(V::COUNT) {
-                // SAFETY: a lane and the vector after it are within a block, of the centre as of each pixel.
-                unsafe {
-                    let middle = V::load(centre.as_ptr().add(lane));
-                    // Four chains of additions, so that none waits for the one before.
-                    let mut chains = [V::splat(0.0); 4];
-                    let quads = row.chunks_exact(4 * BLOCK);
-                    for values in quads.remainder().chunks_exact(BLOCK) {
-                        chains[0] =
-                            accumulate(chains[0], V::load(values.as_ptr().add(lane)).sub(middle), squared);
-                    }
-                    for values in quads {
-                        for (pixel, chain) in chains.iter_mut().enumerate() {
-                            let value = V::load(values.as_ptr().add(pixel * BLOCK + lane)).sub(middle);
-                            *chain = accumulate(*chain, value, squared);
-                        }
-                    }
-                    let sum = chains[0].add(chains[1]).add(chains[2].add(chains[3]));
-                    sum.store(sums.as_mut_ptr().add(lane));
+/// Of each channel of a block the mean of the values, or of their squared distances from `centre`: sums of a row of `row` floats in
+/// float32, of rows in float64, so that large images lose nothing.
+#[inline(always)]
+fn average<V: Lanes>(plane: &[f32], row: usize, centre: &[f32; BLOCK], squared: bool) -> [f32; BLOCK] {
+    let mut totals = [0.0_f64; BLOCK];
+    for row in plane.chunks_exact(row) {
+        let mut sums = [0.0_f32; BLOCK];
+        for lane in (0..BLOCK).step_by(V::COUNT) {
+            // SAFETY: a lane and the vector after it are within a block, of the centre as of each pixel.
+            unsafe {
+                let middle = V::load(centre.as_ptr().add(lane));
+                // Four chains of additions, so that none waits for the one before.
+                let mut chains = [V::splat(0.0); 4];
+                let quads = row.chunks_exact(4 * BLOCK);
+                for values in quads.remainder().chunks_exact(BLOCK) {
+                    chains[0] =
+                        accumulate(chains[0], V::load(values.as_ptr().add(lane)).sub(middle), squared);
                 }
-            }
-            for (total, sum) in totals.iter_mut().zip(sums) {
-                *total += f64::from(sum);
+                for values in quads {
+                    for (pixel, chain) in chains.iter_mut().enumerate() {
+                        let value = V::load(values.as_ptr().add(pixel * BLOCK + lane)).sub(middle);
+                        *chain = accumulate(*chain, value, squared);
+                    }
+                }
+                let sum = chains[0].add(chains[1]).add(chains[2].add(chains[3]));
+                sum.store(sums.as_mut_ptr().add(lane));
             }
         }
-        let count = (self.shape.height * self.shape.width) as f64;
-        totals.map(|total| (total / count) as f32)
+        for (total, sum) in totals.iter_mut().zip(sums) {
+            *total += f64::from(sum);
+        }
     }
+    let count = (plane.len() / BLOCK) as f64;
+    totals.map(|total| (total / count) as f32)
 }
 
 #[inline(always)]

@@ -73,6 +73,18 @@ fn filled(dims: &[usize], fill: impl FnOnce(&mut [f32])) -> TractResult<TVec<TVa
     Ok(tvec!(tensor.into()))
 }
 
+/// The first input, changed by `change`, which also gets the second if there is one. It is changed where it lies if nothing else reads
+/// it.
+fn changed(
+    mut inputs: TVec<TValue>,
+    change: impl FnOnce(&mut [f32], Option<&[f32]>),
+) -> TractResult<TVec<TValue>> {
+    let mut tensor = inputs.remove(0).into_tensor();
+    let second = inputs.first().map(values).transpose()?;
+    change(tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?, second);
+    Ok(tvec!(tensor.into()))
+}
+
 /// The fact of the result for images like `input`, whose number may be a symbol while all else is known.
 fn fact_like(input: &TypedFact, dims: &[usize]) -> TVec<TypedFact> {
     let mut shape: TVec<TDim> = dims.iter().map(|length| length.to_dim()).collect();
@@ -233,9 +245,7 @@ impl EvalOp for Normalize {
 
     fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let shape = in_blocks(inputs[0].shape(), self.channels)?;
-        let residual = inputs.get(1).map(values).transpose()?;
-        let input = values(&inputs[0])?;
-        filled(&block_dims(shape), |output| self.norm.run(input, shape, residual, self.activation, output))
+        changed(inputs, |images, residual| self.norm.run(images, shape, residual, self.activation))
     }
 }
 
@@ -269,9 +279,7 @@ impl EvalOp for Combine {
     op_out_of_plan!();
 
     fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let first = values(&inputs[0])?;
-        let second = inputs.get(1).map(values).transpose()?;
-        filled(inputs[0].shape(), |output| kernels::add(self.tier, first, second, self.activation, output))
+        changed(inputs, |values, others| kernels::add(self.tier, values, others, self.activation))
     }
 }
 
