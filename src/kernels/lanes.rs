@@ -35,34 +35,34 @@ pub(super) trait Lanes: Copy {
 
 /// Plain Rust, for any processor.
 #[derive(Clone, Copy)]
-pub(super) struct Generic([f32; 4]);
+pub(super) struct Plain<const COUNT: usize>([f32; COUNT]);
 
-impl Generic {
+impl<const COUNT: usize> Plain<COUNT> {
     #[inline(always)]
     fn zip(self, other: Self, of: impl Fn(f32, f32) -> f32) -> Self {
         Self(std::array::from_fn(|lane| of(self.0[lane], other.0[lane])))
     }
 }
 
-impl Lanes for Generic {
-    const COUNT: usize = 4;
+impl<const COUNT: usize> Lanes for Plain<COUNT> {
+    const COUNT: usize = COUNT;
     const COLUMNS: usize = 4;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
-        Self([value; 4])
+        Self([value; COUNT])
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller's promise; an array of floats has a float's alignment.
-        Self(unsafe { from.cast::<[f32; 4]>().read() })
+        Self(unsafe { from.cast::<[f32; COUNT]>().read() })
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller's promise; an array of floats has a float's alignment.
-        unsafe { to.cast::<[f32; 4]>().write(self.0) }
+        unsafe { to.cast::<[f32; COUNT]>().write(self.0) }
     }
 
     #[inline(always)]
@@ -92,7 +92,7 @@ impl Lanes for Generic {
 
     #[inline(always)]
     fn sum(self) -> f32 {
-        (self.0[0] + self.0[1]) + (self.0[2] + self.0[3])
+        self.0.iter().sum()
     }
 }
 

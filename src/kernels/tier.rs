@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::lanes::{Generic, Lanes};
+use super::lanes::{Lanes, Plain};
 
 /// The environment variable that names a tier to use instead of the best: `generic`, `avx2`, `avx512` or `neon`; or `none` to leave
 /// everything to tract. What the processor does not have is not used.
@@ -20,10 +20,23 @@ pub enum Tier {
     Avx512,
     /// ARM's vectors of four floats.
     Neon,
+    /// Vectors as wide as those of AVX-512 in plain Rust: what is the same for all processors is tested with them everywhere.
+    #[cfg(test)]
+    Wide,
 }
 
+/// Plain Rust with vectors that every processor of today has.
+type Generic = Plain<4>;
+
 impl Tier {
-    const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Generic];
+    const ALL: &[Self] = &[
+        Self::Avx512,
+        Self::Avx2,
+        Self::Neon,
+        #[cfg(test)]
+        Self::Wide,
+        Self::Generic,
+    ];
 
     /// As [`VARIABLE`] takes it.
     pub fn name(self) -> &'static str {
@@ -32,6 +45,8 @@ impl Tier {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Neon => "neon",
+            #[cfg(test)]
+            Self::Wide => "wide",
         }
     }
 
@@ -39,6 +54,8 @@ impl Tier {
     pub fn is_available(self) -> bool {
         match self {
             Self::Generic => true,
+            #[cfg(test)]
+            Self::Wide => true,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
@@ -52,7 +69,7 @@ impl Tier {
 
     /// Those that this processor has, the best first.
     pub fn available() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|tier| tier.is_available())
+        Self::ALL.iter().copied().filter(|tier| tier.is_available())
     }
 
     /// The tier in use: the one that [`VARIABLE`] names if the processor has it, otherwise the best; `None` if tract alone is
@@ -90,6 +107,8 @@ impl Tier {
             // SAFETY: the processor has the instructions.
             #[cfg(target_arch = "aarch64")]
             Self::Neon => unsafe { with_neon(kernel) },
+            #[cfg(test)]
+            Self::Wide => kernel.run::<Plain<16>>(),
             _ => kernel.run::<Generic>(),
         }
     }

@@ -1,5 +1,5 @@
 //! The library's kernels, compiled alone.
-#![allow(dead_code, reason = "the library uses all of them")]
+#![allow(dead_code, unused_imports, reason = "the library uses all of them")]
 
 #[path = "../../../src/kernels/mod.rs"]
 pub mod kernels;
