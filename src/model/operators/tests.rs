@@ -389,8 +389,6 @@ fn by_kernels(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
     #[test]
     fn networks_give_what_tract_alone_gives(
         channels in 1..=3_usize,
@@ -405,7 +403,8 @@ proptest! {
         let images = builder.noise(2 * channels * height * width);
         let images = Tensor::from_shape(&[2, channels, height, width], &images).unwrap();
         let model = builder.model(channels);
-        let expected = by_tract(&model, shape, &images).unwrap();
+        // Tract cannot compile some graphs, such as a 1x1 convolution with stride 2 of shuffled pixels.
+        let Ok(expected) = by_tract(&model, shape, &images) else { return Ok(()) };
         for tier in Tier::available() {
             let (values, _) = by_kernels(&model, shape, &images, tier).unwrap();
             prop_assert_eq!(values.len(), expected.len());
