@@ -21,6 +21,11 @@ use super::blocks::{Combine, Convolve, FromBlocks, Normalize, ToBlocks};
 use super::keep::{KeptNode, Kind};
 use crate::kernels::{Activation, BLOCK, Border, Convolution, InstanceNorm, Resampling, Shape, Spec, Tier};
 
+/// No convolution of a sensible generator has a longer stride or dilation, or a wider border: one that does would make the kernels'
+/// bands and lists of phases large without need, and stays tract's.
+const MAX_STEP: usize = 8;
+const MAX_BORDER: usize = 64;
+
 /// Convolutions with packed weights by the name of their node: those of a model are the same for every window.
 #[derive(Debug, Default)]
 pub(in crate::model) struct Packed {
@@ -323,7 +328,7 @@ impl<'a> Lowering<'a> {
             return Ok(false);
         }
         let mut outlet = OutletId::new(node.id, 0);
-        if !self.has_result(&spec, input, outlet) {
+        if !is_modest(&spec) || !self.has_result(&spec, input, outlet) {
             return Ok(false);
         }
         let mut folded = vec![];
@@ -372,7 +377,7 @@ impl<'a> Lowering<'a> {
     fn shuffle_after(&self, outlet: OutletId) -> Option<(usize, &'a TypedNode)> {
         let reader = self.only_reader(outlet)?;
         match reader.op_as::<KeptNode>()?.kept.kind {
-            Kind::DepthToSpace(block) => Some((block, reader)),
+            Kind::DepthToSpace(block) if block <= MAX_STEP => Some((block, reader)),
             _ => None,
         }
     }
@@ -543,6 +548,16 @@ impl Default for Ending {
     fn default() -> Self {
         Self { residual: None, activation: Activation::None, folded: Vec::new() }
     }
+}
+
+/// Whether the work of a convolution is in proportion to its images.
+fn is_modest(spec: &Spec) -> bool {
+    let (Resampling::Stride(stride) | Resampling::Transposed { stride, .. }) = spec.resampling else {
+        return true;
+    };
+    let steps = stride.into_iter().chain(spec.dilation).max();
+    let borders = spec.before.into_iter().chain(spec.after).chain(spec.kernel).max();
+    steps <= Some(MAX_STEP) && borders <= Some(MAX_BORDER)
 }
 
 /// Whether images and kernels are laid out as ONNX has them, in two dimensions.

@@ -436,6 +436,18 @@ fn the_embedded_models_are_run_by_the_kernels_alone() {
     }
 }
 
+#[test]
+fn convolutions_that_would_need_much_room_stay_with_tract() {
+    let shape = [1, 40, 40];
+    for (kernel, stride, dilation) in [(3, 1, 9), (3, 9, 1), (1, 16, 1)] {
+        let mut builder = Builder { values: vec![("source".into(), shape)], ..Builder::default() };
+        builder.convolution(2, kernel, stride, dilation, 1);
+        let graph = typed(&builder.model(1), 1.to_dim(), shape, true).unwrap();
+        let lowered = lower(&graph, &Packed::default(), Tier::Generic).unwrap();
+        assert!(!lowered.whole, "{kernel}, {stride}, {dilation}");
+    }
+}
+
 #[cfg(feature = "embedded-models")]
 #[test]
 fn windows_share_packed_weights() {
