@@ -330,6 +330,12 @@ fn operators_and_attributes_out_of_bounds_are_refused() {
             "com.example",
         ),
         (
+            "too many inputs",
+            |model| append(model, "MaxPool", &["weights"], vec![integers("kernel_shape", &[1, 1])]),
+            "\"MaxPool\" (node \"synthetic\") has 2 inputs and takes 1",
+        ),
+        ("too few inputs", |model| append(model, "Add", &[], Vec::new()), "has 1 inputs and takes 2"),
+        (
             "too many weights",
             |model| {
                 let tensor = |index| float_tensor(&format!("weights {index}"), &[], vec![0.0]);

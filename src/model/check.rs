@@ -1,6 +1,7 @@
 //! What an ONNX file must be before tract sees it: known operators, no outside data, bounded shapes.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, attribute_proto,
@@ -17,32 +18,33 @@ pub const INPUT_NAME: &str = "source";
 /// The name of the network's output, shaped (1, 1, height, width).
 pub const OUTPUT_NAME: &str = "synthetic";
 
-/// Operators that a generator may be made of.
-const ALLOWED_OPERATORS: [&str; 24] = [
-    "Add",
-    "AveragePool",
-    "BatchNormalization",
-    "Cast",
-    "Clip",
-    "Concat",
-    "Constant",
-    "Conv",
-    "ConvTranspose",
-    "DepthToSpace",
-    "Identity",
-    "InstanceNormalization",
-    "LeakyRelu",
-    "MaxPool",
-    "Mul",
-    "Pad",
-    "PRelu",
-    "Relu",
-    "Resize",
-    "Sigmoid",
-    "Slice",
-    "SpaceToDepth",
-    "Sub",
-    "Tanh",
+/// Operators that a generator may be made of, and how many inputs each may have; the engine does not count all of them when it
+/// loads a file.
+const ALLOWED_OPERATORS: [(&str, RangeInclusive<usize>); 24] = [
+    ("Add", 2..=2),
+    ("AveragePool", 1..=1),
+    ("BatchNormalization", 5..=5),
+    ("Cast", 1..=1),
+    ("Clip", 1..=3),
+    ("Concat", 1..=MAX_WEIGHTS),
+    ("Constant", 0..=0),
+    ("Conv", 2..=3),
+    ("ConvTranspose", 2..=3),
+    ("DepthToSpace", 1..=1),
+    ("Identity", 1..=1),
+    ("InstanceNormalization", 3..=3),
+    ("LeakyRelu", 1..=1),
+    ("MaxPool", 1..=1),
+    ("Mul", 2..=2),
+    ("Pad", 1..=4),
+    ("PRelu", 2..=2),
+    ("Relu", 1..=1),
+    ("Resize", 1..=4),
+    ("Sigmoid", 1..=1),
+    ("Slice", 1..=5),
+    ("SpaceToDepth", 1..=1),
+    ("Sub", 2..=2),
+    ("Tanh", 1..=1),
 ];
 /// Operators that leave their input's size as it is: weights may pass through them.
 const OF_WEIGHTS: [&str; 3] = ["Cast", "Constant", "Identity"];
@@ -95,11 +97,17 @@ fn is_onnx_domain(domain: &str) -> bool {
 
 fn check_node(node: &NodeProto, graph: &GraphProto) -> Result<()> {
     let operator = node.op_type.as_str();
-    if !is_onnx_domain(&node.domain) || !ALLOWED_OPERATORS.contains(&operator) {
+    let known = ALLOWED_OPERATORS.iter().find(|(name, _)| *name == operator);
+    let Some((_, inputs)) = known.filter(|_| is_onnx_domain(&node.domain)) else {
         return bad(format!(
             "operator {operator:?} (node {:?}) is not one that a generator may use",
             node.name
         ));
+    };
+    if !inputs.contains(&node.input.len()) {
+        let (count, name, least, most) = (node.input.len(), &node.name, inputs.start(), inputs.end());
+        let takes = if least == most { least.to_string() } else { format!("{least} to {most}") };
+        return bad(format!("operator {operator:?} (node {name:?}) has {count} inputs and takes {takes}"));
     }
     for attribute in &node.attribute {
         check_attribute(attribute)

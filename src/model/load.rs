@@ -91,11 +91,15 @@ fn elements(tensor: &tract_onnx::pb::TensorProto) -> u64 {
 
 /// Runs tract on a model file: its errors and panics are faults of the file.
 fn untrusted<T>(work: impl FnOnce() -> TractResult<T>) -> Result<T> {
-    let outcome = catch_panics(|| work().map_err(|fault| Error::BadModel(format!("{fault:#}"))));
-    outcome.map_err(|fault| match fault {
-        Error::Internal(panic) => Error::BadModel(format!("it makes the engine fail: {panic}")),
+    catch_panics(|| work().map_err(|fault| Error::BadModel(format!("{fault:#}")))).map_err(fault_of_file)
+}
+
+/// What the engine fails with is a fault of the file that it runs.
+fn fault_of_file(fault: Error) -> Error {
+    match fault {
+        Error::Internal(failure) => Error::BadModel(format!("it makes the engine fail: {failure}")),
         other => other,
-    })
+    }
 }
 
 impl Loaded {
@@ -221,8 +225,11 @@ fn check_output(model: &TypedModel, [height, width]: [usize; 2]) -> Result<()> {
 impl Network {
     /// Runs the network on slices with their neighbours (slices, slices in, height, width); returns height x width values of
     /// each, row by row. `watch` can stop it between layers.
+    ///
+    /// # Errors
+    /// Those of `watch`; [`Error::BadModel`] if the engine cannot run it.
     pub(crate) fn run(&self, slices: Array4<f32>, watch: &Watch) -> Result<Vec<f32>> {
-        catch_panics(|| {
+        let outcome = catch_panics(|| {
             let count = slices.dim().0;
             let values = engine::run(&self.plan, slices.into(), "the engine", |_| watch.check())?;
             if values.len() != count * self.window[0] * self.window[1] {
@@ -230,6 +237,7 @@ impl Network {
                 return Err(Error::Internal(format!("the engine gives {made} values for {count} slices")));
             }
             Ok(values)
-        })
+        });
+        outcome.map_err(fault_of_file)
     }
 }
