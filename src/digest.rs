@@ -13,6 +13,13 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
+/// The SHA-256 of `parts` one after the other, in lower-case hexadecimal.
+pub fn sha256_of_parts(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
+    let mut hasher = Sha256::new();
+    parts.into_iter().for_each(|part| hasher.update(part));
+    hexadecimal(&hasher.finalize())
+}
+
 /// The SHA-256 of all that `reader` gives, in lower-case hexadecimal.
 ///
 /// # Errors
@@ -48,5 +55,6 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(b"abc"), expected);
         assert_eq!(sha256_of(&b"abc"[..]).unwrap(), expected);
+        assert_eq!(sha256_of_parts(["a", "", "bc"]), expected);
     }
 }

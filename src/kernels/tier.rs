@@ -9,6 +9,9 @@ use super::lanes::{Lanes, Plain};
 /// everything to tract. What the processor does not have is not used.
 pub const VARIABLE: &str = "MRISYNTH_KERNELS";
 
+/// How [`VARIABLE`] says that tract alone is to do the work.
+const NO_TIER: &str = "none";
+
 /// A set of instructions that the kernels were compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tier {
@@ -79,8 +82,13 @@ impl Tier {
         *CURRENT.get_or_init(|| Self::choose(std::env::var(VARIABLE).ok().as_deref()))
     }
 
+    /// The name of the tier in use, or `none` where tract alone does the work: what a record of a result says.
+    pub fn current_name() -> &'static str {
+        Self::current().map_or(NO_TIER, Self::name)
+    }
+
     fn choose(wanted: Option<&str>) -> Option<Self> {
-        if wanted == Some("none") {
+        if wanted == Some(NO_TIER) {
             return None;
         }
         let named = Self::available().find(|tier| wanted == Some(tier.name()));

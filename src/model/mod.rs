@@ -6,6 +6,7 @@ mod embedded;
 pub(crate) mod engine;
 mod load;
 mod operators;
+mod signature;
 
 use std::fs::File;
 use std::io::Read;
@@ -18,6 +19,7 @@ use rayon::prelude::*;
 pub use card::{CARD_FORMAT, CARD_PREFIX, Card, Contrast};
 pub use check::{INPUT_NAME, OUTPUT_NAME};
 pub(crate) use load::Network;
+pub use signature::Signer;
 
 use crate::{Error, Limits, Result, Watch};
 
@@ -34,6 +36,8 @@ pub struct LoadOptions {
     pub limits: Limits,
     /// The SHA-256 that the file must have, in hexadecimal.
     pub sha256: Option<String>,
+    /// Who must have signed the file, for [`Model::open`].
+    pub signer: Option<Signer>,
 }
 
 impl Model {
@@ -49,6 +53,9 @@ impl Model {
             Some(given) => Some(given.clone()),
             None => sha256_beside(path)?,
         };
+        if let Some(signer) = &options.signer {
+            signer.check(path, &bytes).map_err(|fault| fault.in_file(path))?;
+        }
         let options = LoadOptions { sha256, ..options.clone() };
         Self::from_bytes(&bytes, &options).map_err(|fault| fault.in_file(path))
     }
@@ -58,11 +65,11 @@ impl Model {
     /// # Errors
     /// [`Error::InvalidArgument`], naming the file, for a model that synthesizes another contrast, otherwise those of
     /// [`Model::open`] and [`Model::embedded`].
-    pub fn for_target(file: Option<&Path>, target: Contrast) -> Result<Self> {
+    pub fn for_target(file: Option<&Path>, target: Contrast, options: &LoadOptions) -> Result<Self> {
         let Some(file) = file else {
             return Self::embedded(target.other(), target);
         };
-        let model = Self::open(file, &LoadOptions::default())?;
+        let model = Self::open(file, options)?;
         let found = model.card().target;
         if found == target {
             return Ok(model);

@@ -9,6 +9,7 @@ use flate2::bufread::GzDecoder;
 use ndarray::{Array3, ShapeBuilder};
 use nifti::{DataElement, Endianness, NiftiError, NiftiType};
 
+use super::extension;
 use super::header::{Header, MAX_HEADER_BYTES, MIN_HEADER_BYTES, ParsedHeader, Version};
 use crate::{Affine, Error, Limits, Result, Volume};
 
@@ -68,6 +69,24 @@ pub fn description(path: &Path) -> Result<String> {
     let mut source = Source::open(path)?;
     let parsed = read_header(&mut source, &Limits::default()).map_err(|fault| fault.in_file(path))?;
     Ok(parsed.header.description().to_owned())
+}
+
+/// The texts of a file's extensions of code 6 (comment), such as a synthetic image's [`crate::provenance`], without reading its
+/// voxels. Of a pair, `path` is the `.hdr`.
+///
+/// # Errors
+/// Those of [`read`] that concern the header.
+pub fn comments(path: &Path) -> Result<Vec<String>> {
+    let (mut source, limits) = (Source::open(path)?, Limits::default());
+    let parsed = read_header(&mut source, &limits).map_err(|fault| fault.in_file(path))?;
+    let most = match parsed.single_file {
+        true => parsed.offset - parsed.header.version().header_bytes() as u64,
+        false => limits.max_extension_bytes,
+    };
+    let mut bytes = Vec::new();
+    let read = source.reader.by_ref().take(most).read_to_end(&mut bytes);
+    read.map_err(|fault| source.explained(fault).in_file(path))?;
+    Ok(extension::comments(&bytes, parsed.order))
 }
 
 /// The file that holds the voxels.

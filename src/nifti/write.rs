@@ -4,18 +4,12 @@ use std::path::Path;
 
 use nifti::NiftiType;
 
-use super::gzip;
-use super::header::{DESCRIPTION_BYTES, EXTENDER_BYTES, Header, StoredVoxels, farthest_corner};
-use crate::{Error, Result, Volume, whole_file};
+use super::header::{DESCRIPTION_BYTES, Header, StoredVoxels, farthest_corner};
+use super::{extension, gzip};
+use crate::{Error, Result, Volume, digest, whole_file};
 
 /// How far, in millimetres, a volume's corners may be from where the header puts them: rounding, not another place.
 const SAME_PLACE_WITHIN: f64 = 1e-3;
-/// The extension code of a comment.
-const COMMENT_CODE: u32 = 6;
-/// Bytes of an extension before its text.
-const EXTENSION_HEADER_BYTES: usize = 8;
-/// Extensions are padded to a multiple of this many bytes.
-const EXTENSION_UNIT: usize = 16;
 /// Largest text of an extension, in bytes.
 const MAX_EXTENSION_TEXT: usize = 1 << 20;
 /// Voxels that are encoded at a time. Its size decides the bytes of a gzip file.
@@ -40,6 +34,26 @@ pub enum VoxelType {
 }
 
 impl VoxelType {
+    const ALL: [Self; 6] =
+        [Self::Uint8, Self::Int16, Self::Uint16, Self::Float32, Self::Float64, Self::Label];
+
+    /// The type's name in options and records; `label` for [`VoxelType::Label`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uint8 => "uint8",
+            Self::Int16 => "int16",
+            Self::Uint16 => "uint16",
+            Self::Float32 => "float32",
+            Self::Float64 => "float64",
+            Self::Label => "label",
+        }
+    }
+
+    /// The type of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|voxel_type| voxel_type.name() == name)
+    }
+
     /// The stored integer that means 1.0, or None for a type that stores values as they are.
     ///
     /// Integer types hold values in 0..=1, in steps of 1/255 or 1/1000; what is outside is clamped, and what is not a
@@ -149,7 +163,7 @@ fn prelude(volume: &Volume, template: &Header, options: &WriteOptions<'_>) -> Re
         let message = format!("the volume lies {distance:.3} mm from where the header to write would put it");
         return Err(Error::InvalidArgument(message));
     }
-    let extensions = extensions(options.extension);
+    let extensions = extension::encode(options.extension);
     let voxels = StoredVoxels {
         dims: volume.dims(),
         datatype: options.voxel_type.datatype(),
@@ -172,18 +186,10 @@ fn check_text(text: &str, max_bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// The bytes between header and voxels: whether there is an extension, and that extension.
-fn extensions(text: Option<&str>) -> Vec<u8> {
-    let mut bytes = vec![0; EXTENDER_BYTES];
-    if let Some(text) = text {
-        bytes[0] = 1;
-        let size = (EXTENSION_HEADER_BYTES + text.len()).next_multiple_of(EXTENSION_UNIT);
-        bytes.extend((size as u32).to_le_bytes());
-        bytes.extend(COMMENT_CODE.to_le_bytes());
-        bytes.extend(text.as_bytes());
-        bytes.resize(EXTENDER_BYTES + size, 0);
-    }
-    bytes
+/// The SHA-256, in hexadecimal, of the bytes of `volume`'s voxels as [`write`] stores them: i fastest, little-endian, and
+/// before any compression.
+pub fn voxels_sha256(volume: &Volume, voxel_type: VoxelType) -> String {
+    digest::sha256_of_parts(volume.as_slice().chunks(CHUNK_VOXELS).map(|chunk| encoded(chunk, voxel_type)))
 }
 
 /// The bytes of some voxels.
@@ -218,21 +224,33 @@ mod tests {
     }
 
     #[test]
+    fn types_have_names() {
+        for voxel_type in VoxelType::ALL {
+            assert_eq!(VoxelType::named(voxel_type.name()), Some(voxel_type));
+        }
+        assert_eq!(VoxelType::named("complex64"), None);
+    }
+
+    #[test]
+    fn the_digest_is_of_the_stored_bytes() {
+        let voxels = ndarray::Array3::from_shape_fn((2, 1, 1), |(i, _, _)| i as f32);
+        let affine = crate::Affine::from_sizes([1.0; 3], [0.0; 3]).unwrap();
+        let volume = Volume::new(voxels, affine).unwrap();
+        for (voxel_type, bytes) in [
+            (VoxelType::Uint8, vec![0, 255]),
+            (VoxelType::Int16, vec![0, 0, 0xe8, 3]),
+            (VoxelType::Label, vec![0, 1]),
+        ] {
+            assert_eq!(voxels_sha256(&volume, voxel_type), digest::sha256(&bytes));
+        }
+    }
+
+    #[test]
     fn only_the_end_of_the_name_counts() {
         assert!(!is_gzip_name(Path::new("scan.1.5mm.nii")).unwrap());
         assert!(is_gzip_name(Path::new("Scan.NII.GZ")).unwrap());
         for name in ["scan.hdr", "scan.img", "scan.gz", "nii", "", "scan.nii.gz/.."] {
             assert!(matches!(is_gzip_name(Path::new(name)), Err(Error::InvalidArgument(_))), "{name}");
-        }
-    }
-
-    #[test]
-    fn extensions_are_padded() {
-        assert_eq!(extensions(None), [0; 4]);
-        for length in [0, 1, 8, 9, 100] {
-            let bytes = extensions(Some(&"x".repeat(length)));
-            assert_eq!((bytes.len() - 4) % 16, 0);
-            assert!(bytes.len() >= 4 + 8 + length && bytes.len() < 4 + 8 + length + 16);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mrisynth::model::Contrast;
+use mrisynth::provenance::says_synthetic;
 use mrisynth::{Error, Result, nifti};
 use mrisynth_evaluation::folder;
 use serde_json::{Value, json};
@@ -130,7 +131,7 @@ pub fn is_synthetic(scan: &Path) -> bool {
     let named = ScanName::of(scan).is_some_and(|name| name.says_synthetic());
     let sidecar = || read_json(&sidecar_path(scan)).is_some_and(|json| json["Synthetic"] == true);
     // What cannot be read will fail where that is told.
-    let header = || nifti::description(scan).is_ok_and(|text| text.starts_with("SYNTHETIC"));
+    let header = || nifti::description(scan).is_ok_and(|text| says_synthetic(&text));
     named || sidecar() || header()
 }
 
