@@ -1,5 +1,19 @@
 //! The `mrisynth` command: arguments in, calls of the library, a report and an exit code out.
 
+#![forbid(unsafe_code)]
+// Nothing that a caller or a file brings may panic; where one of these is shown to be unreachable, it says why.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod arguments;
 mod batch;
 mod dataset;
