@@ -3,7 +3,6 @@
 //! The fields are those of a BIDS derivative's sidecar where BIDS has a name for them. Nothing in it tells the time or
 //! the machine, so that the same input gives the same bytes.
 
-use std::fs::File;
 use std::path::Path;
 
 use serde::Serialize;
@@ -12,7 +11,7 @@ use crate::model::Model;
 use crate::prepare::{Record, Summary};
 use crate::residual;
 use crate::synthesize::{InputState, Options};
-use crate::{Error, Result, digest};
+use crate::{Error, Result, digest, regular_file};
 
 /// Says on every output what it must not be taken for.
 pub const NOTICE: &str = "Synthetic image: an estimate made by a neural network, not acquired by a scanner. It may lack \
@@ -37,9 +36,10 @@ impl SourceFile {
     /// Names and hashes the file at `path`.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read.
+    /// [`Error::Io`] if it cannot be read, [`Error::InvalidArgument`] if it is no regular file.
     pub fn read(path: &Path) -> Result<Self> {
-        let sha256 = File::open(path).and_then(digest::sha256_of).map_err(|fault| Error::io(path, fault))?;
+        let file = regular_file::open(path, Error::InvalidArgument)?;
+        let sha256 = digest::sha256_of(file).map_err(|fault| Error::io(path, fault))?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Ok(Self { name, sha256 })
     }

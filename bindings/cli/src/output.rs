@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use mrisynth::{Error, Result};
+use mrisynth::{Error, Result, whole_file};
 use tempfile::TempPath;
 
 use crate::interrupt::{StagingFolder, uninterrupted};
@@ -40,9 +40,7 @@ impl Outputs {
             if places[..index].iter().any(|earlier| same_place(earlier, place)) {
                 return invalid("two of the results would go there");
             }
-            if place.is_dir() {
-                return invalid("a folder, where a file is to go");
-            }
+            whole_file::check_place(place)?;
             if !overwrite && place.symlink_metadata().is_ok() {
                 return Err(Error::io(place, already_exists()));
             }
@@ -126,6 +124,7 @@ impl Staging<'_> {
                 return Err(fault);
             }
         }
+        self.outputs.places.iter().for_each(|place| whole_file::sync_folder(&folder_of(place)));
         Ok(())
     }
 }
