@@ -48,6 +48,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faulty::Faulty;
 
     #[test]
     fn digests_are_those_of_the_standard() {
@@ -56,5 +57,9 @@ mod tests {
         assert_eq!(sha256(b"abc"), expected);
         assert_eq!(sha256_of(&b"abc"[..]).unwrap(), expected);
         assert_eq!(sha256_of_parts(["a", "", "bc"]), expected);
+        // Also where it comes a byte at a time, and each read is interrupted first.
+        assert_eq!(sha256_of(Faulty::slow(&b"abc"[..], 1)).unwrap(), expected);
+        let fault = sha256_of(Faulty::after(&b"abc"[..], 2, 5)).unwrap_err();
+        assert_eq!(fault.raw_os_error(), Some(5));
     }
 }

@@ -25,6 +25,9 @@ mod capi;
 pub mod control;
 pub mod digest;
 pub mod error;
+#[cfg(test)]
+#[path = "../tests/faulty/mod.rs"]
+mod faulty;
 mod guard;
 pub mod kernels;
 pub mod limits;
@@ -34,8 +37,10 @@ pub mod nifti;
 pub mod plausible;
 pub mod prepare;
 pub mod provenance;
+pub mod regular_file;
 pub mod residual;
 pub mod synthesize;
+pub mod temporary;
 pub mod volume;
 pub mod watch;
 pub mod whole_file;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use minisign_verify::{Error as Fault, PublicKey, Signature};
 
-use crate::{Error, Result};
+use crate::{Error, Result, regular_file};
 
 /// Bytes that a signature or a key file has at most.
 const MAX_BYTES: u64 = 1 << 16;
@@ -73,8 +73,7 @@ fn beside(model: &Path) -> PathBuf {
 }
 
 fn read_text(path: &Path) -> Result<String> {
-    let bytes = super::read_bounded(path, MAX_BYTES)?;
-    String::from_utf8(bytes).map_err(|_| Error::BadModel("it is not a text".into()).in_file(path))
+    regular_file::read_text(path, MAX_BYTES, Error::BadModel)
 }
 
 #[cfg(test)]

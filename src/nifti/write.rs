@@ -1,5 +1,6 @@
 //! Writing: a volume to a NIfTI file that appears whole or not at all.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use nifti::NiftiType;
@@ -117,26 +118,48 @@ pub struct WriteOptions<'a> {
 /// another place than the volume's affine, or an axis is too long for NIfTI-1; [`Error::Io`] if writing fails, or the
 /// file exists and may not be replaced.
 pub fn write(path: &Path, volume: &Volume, template: &Header, options: &WriteOptions<'_>) -> Result<()> {
-    let gzipped = is_gzip_name(path).map_err(|fault| fault.in_file(path))?;
-    let prelude = prelude(volume, template, options).map_err(|fault| fault.in_file(path))?;
-    if path.is_dir() {
-        return Err(Error::InvalidArgument("the output is a directory".into()).in_file(path));
-    }
+    let file = Contents::new(path, volume, template, options).map_err(|fault| fault.in_file(path))?;
+    whole_file::check_place(path)?;
     if !options.overwrite && path.symlink_metadata().is_ok() {
         return Err(whole_file::already_exists(path));
     }
-    let chunks: Vec<&[f32]> = volume.as_slice().chunks(CHUNK_VOXELS).collect();
-    // The header is a block of its own.
-    let block = |number: usize| match number.checked_sub(1) {
-        None => prelude.clone(),
-        Some(chunk) => encoded(chunks[chunk], options.voxel_type),
-    };
-    whole_file::write(path, options.overwrite, |mut file| {
-        if gzipped {
-            return gzip::write(&mut file, 1 + chunks.len(), block);
+    whole_file::write(path, options.overwrite, |out| file.write_to(out))
+}
+
+/// What a file is to hold.
+struct Contents<'a> {
+    gzipped: bool,
+    /// All that comes before the voxels.
+    prelude: Vec<u8>,
+    chunks: Vec<&'a [f32]>,
+    voxel_type: VoxelType,
+}
+
+impl<'a> Contents<'a> {
+    fn new(path: &Path, volume: &'a Volume, template: &Header, options: &WriteOptions<'_>) -> Result<Self> {
+        Ok(Self {
+            gzipped: is_gzip_name(path)?,
+            prelude: prelude(volume, template, options)?,
+            chunks: volume.as_slice().chunks(CHUNK_VOXELS).collect(),
+            voxel_type: options.voxel_type,
+        })
+    }
+
+    fn write_to(&self, mut out: &mut dyn Write) -> io::Result<()> {
+        let count = 1 + self.chunks.len();
+        if self.gzipped {
+            return gzip::write(&mut out, count, |number| self.block(number));
         }
-        (0..=chunks.len()).try_for_each(|number| file.write_all(&block(number)))
-    })
+        (0..count).try_for_each(|number| out.write_all(&self.block(number)))
+    }
+
+    /// The file's bytes, a block at a time; the header is a block of its own.
+    fn block(&self, number: usize) -> Vec<u8> {
+        match number.checked_sub(1) {
+            None => self.prelude.clone(),
+            Some(chunk) => encoded(self.chunks[chunk], self.voxel_type),
+        }
+    }
 }
 
 /// True for `.nii.gz`, false for `.nii`.
@@ -202,6 +225,8 @@ fn encoded(voxels: &[f32], voxel_type: VoxelType) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faulty::{Faulty, LASTING};
+    use crate::{Affine, Grid};
 
     fn encoded(voxel_type: VoxelType, value: f32) -> Vec<u8> {
         super::encoded(&[value], voxel_type)
@@ -252,5 +277,46 @@ mod tests {
         for name in ["scan.hdr", "scan.img", "scan.gz", "nii", "", "scan.nii.gz/.."] {
             assert!(matches!(is_gzip_name(Path::new(name)), Err(Error::InvalidArgument(_))), "{name}");
         }
+    }
+
+    fn small_volume() -> Volume {
+        let affine = Affine::from_sizes([1.0, 2.0, 3.0], [-4.0, 5.0, 6.0]).unwrap();
+        let mut volume = Volume::zeros(&Grid { dims: [7, 5, 3], affine }).unwrap();
+        (0..).zip(volume.as_mut_slice()).for_each(|(at, voxel)| *voxel = (at * at % 97) as f32 / 96.0);
+        volume
+    }
+
+    #[test]
+    fn a_disk_that_fails_at_any_byte_leaves_the_old_image() {
+        let (folder, volume) = (tempfile::tempdir().unwrap(), small_volume());
+        let header = Header::for_grid(&volume.grid());
+        let options = WriteOptions {
+            voxel_type: VoxelType::Int16,
+            description: "a test",
+            extension: Some("an extension"),
+            overwrite: true,
+        };
+        for name in ["a.nii", "a.nii.gz"] {
+            let path = folder.path().join(name);
+            super::write(&path, &volume, &header, &options).unwrap();
+            let whole = std::fs::read(&path).unwrap();
+            let contents = Contents::new(&path, &volume, &header, &options).unwrap();
+            std::fs::write(&path, "old").unwrap();
+            let write = |disk: &dyn Fn(&std::fs::File) -> Box<dyn whole_file::Disk + '_>| {
+                whole_file::write_through(&path, true, |out| contents.write_to(out), disk)
+            };
+            for at in 0..whole.len() {
+                let (fault, errno) = LASTING[at % LASTING.len()];
+                let outcome = write(&|file| Box::new(Faulty::after(file, at, errno)));
+                let Err(Error::Io { path: named, source }) = &outcome else { panic!("{fault} {outcome:?}") };
+                assert_eq!((named, source.raw_os_error()), (&path, Some(errno)));
+                assert_eq!(std::fs::read(&path).unwrap(), b"old", "{fault} at {at}");
+            }
+            for most in [1, 13] {
+                write(&|file| Box::new(Faulty::slow(file, most))).unwrap();
+                assert_eq!(std::fs::read(&path).unwrap(), whole);
+            }
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "something is left");
     }
 }

@@ -6,7 +6,6 @@
 
 mod verify;
 
-use std::fs::File;
 use std::path::Path;
 
 use serde::Serialize;
@@ -18,7 +17,7 @@ use crate::prepare::normalize::percentile;
 use crate::prepare::{Record, Summary};
 use crate::residual;
 use crate::synthesize::{InputState, Options};
-use crate::{Error, Result, Volume, digest};
+use crate::{Error, Result, Volume, digest, regular_file};
 
 pub use verify::{Check, Evidence, Outcome, Verification, verify};
 
@@ -59,11 +58,8 @@ impl SourceFile {
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::InvalidArgument`] if it is no regular file, which could have no end.
     pub fn read(path: &Path) -> Result<Self> {
-        let metadata = std::fs::metadata(path).map_err(|fault| Error::io(path, fault))?;
-        if !metadata.is_file() {
-            return Err(Error::InvalidArgument("not a regular file".into()).in_file(path));
-        }
-        let sha256 = File::open(path).and_then(digest::sha256_of).map_err(|fault| Error::io(path, fault))?;
+        let file = regular_file::open(path, Error::InvalidArgument)?;
+        let sha256 = digest::sha256_of(file).map_err(|fault| Error::io(path, fault))?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Ok(Self { name, sha256 })
     }

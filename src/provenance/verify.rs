@@ -1,5 +1,6 @@
 //! Whether a file is what its record says: its header, its voxels, the file beside it, its scan and its model.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use super::{SourceFile, says_synthetic};
 use crate::model::Model;
 use crate::nifti::{self, Image, VoxelType, voxels_sha256};
-use crate::{Affine, Error, Grid, Limits, Result};
+use crate::{Affine, Error, Grid, Limits, Result, regular_file};
 
 /// What the file beside an image may hold and the image itself does not, so that the image is the same with it and without.
 const IN_SIDECAR_ALONE: &str = "CycleResidual";
@@ -154,14 +155,15 @@ fn sidecar_path(image: &Path) -> PathBuf {
 fn sidecar(record: &Value, image: &Path) -> Result<Check> {
     let path = sidecar_path(image);
     let name = file_name(&path);
-    let Ok(metadata) = std::fs::metadata(&path) else {
-        return Ok(Check::new("sidecar", Outcome::NotChecked, format!("there is no {name} beside it")));
+    let limit = Limits::default().max_extension_bytes;
+    let text = match regular_file::read_text(&path, limit, Error::BadImage) {
+        Ok(text) => text,
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            return Ok(Check::new("sidecar", Outcome::NotChecked, format!("there is no {name} beside it")));
+        }
+        Err(fault) => return Err(fault),
     };
-    if !metadata.is_file() || metadata.len() > Limits::default().max_extension_bytes {
-        return Ok(Check::new("sidecar", Outcome::Failed, format!("{name} is no file of a record")));
-    }
-    let bytes = std::fs::read(&path).map_err(|fault| Error::io(&path, fault))?;
-    let Ok(mut found) = serde_json::from_slice::<Value>(&bytes) else {
+    let Ok(mut found) = serde_json::from_str::<Value>(&text) else {
         return Ok(Check::new("sidecar", Outcome::Failed, format!("{name} is not JSON")));
     };
     if record.get(IN_SIDECAR_ALONE).is_none()

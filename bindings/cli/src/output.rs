@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use mrisynth::nifti::{self, Header, VoxelType, WriteOptions};
 use mrisynth::provenance::Provenance;
-use mrisynth::{Error, Result, Volume};
+use mrisynth::{Error, Result, Volume, whole_file};
 use tempfile::TempPath;
 
 use crate::interrupt::{StagingFolder, uninterrupted};
@@ -42,9 +42,7 @@ impl Outputs {
             if places[..index].iter().any(|earlier| same_place(earlier, place)) {
                 return invalid("two of the results would go there");
             }
-            if place.is_dir() {
-                return invalid("a folder, where a file is to go");
-            }
+            whole_file::check_place(place)?;
             if !overwrite && place.symlink_metadata().is_ok() {
                 return Err(Error::io(place, already_exists()));
             }
@@ -128,6 +126,7 @@ impl Staging<'_> {
                 return Err(fault);
             }
         }
+        self.outputs.places.iter().for_each(|place| whole_file::sync_folder(&folder_of(place)));
         Ok(())
     }
 }
