@@ -168,6 +168,12 @@ uint32_t mrisynth_abi_version(void);
 // The library's version, "major.minor.patch", in static storage.
 const char *mrisynth_version(void);
 
+// The instructions that this process runs networks with, in static storage: "avx512", "avx2", "neon", "generic" (what every
+// processor of the architecture has), or "none" where the environment variable MRISYNTH_KERNELS asks for that. Chosen at
+// the first use for the processor at hand. Images of different ones agree up to rounding, those of one to the byte. Names may
+// be added.
+const char *mrisynth_cpu_tier(void);
+
 // A few English words for a status, in static storage. Never NULL; an unknown value is called so.
 const char *mrisynth_status_string(int32_t status);
 

@@ -133,6 +133,9 @@ inline void check_abi() {
 /// Version of the library that was loaded, "major.minor.patch".
 inline std::string version() { return mrisynth_version(); }
 
+/// The instructions that networks run with in this process: mrisynth_cpu_tier().
+inline std::string cpu_tier() { return mrisynth_cpu_tier(); }
+
 /// Where voxels lie: how many along i, j, k, and the row-major 4x4 matrix from their index to LPS millimetres.
 ///
 /// Limits: 1024 voxels along an axis, 134217728 together. The last row of the matrix is 0 0 0 1.

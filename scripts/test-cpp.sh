@@ -135,6 +135,7 @@ test_identity() {
   nifti to-c "$input" "$out/voxels" "$out/grid"
   "$work/plain/from_c" "$out/voxels" "$out/grid" "$out/c.floats" "$state"
   "$work/example/synthesize" "$input" "$out/cpp.nii.gz" t1w-from-t2w "${flag[@]}" 2>/dev/null
+  nifti recorded "$out/command.nii.gz" "$input"
   nifti same "$out/command.nii.gz" "$out/rust.nii"
   nifti same "$out/command.nii.gz" "$out/cpp.nii.gz"
   nifti same-floats "$out/cpp.nii.gz" "$out/c.floats"

@@ -13,6 +13,13 @@ pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
+/// The SHA-256 of `parts` one after the other, in lower-case hexadecimal.
+pub fn sha256_of_parts(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
+    let mut hasher = Sha256::new();
+    parts.into_iter().for_each(|part| hasher.update(part));
+    hexadecimal(&hasher.finalize())
+}
+
 /// The SHA-256 of all that `reader` gives, in lower-case hexadecimal.
 ///
 /// # Errors
@@ -41,6 +48,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faulty::Faulty;
 
     #[test]
     fn digests_are_those_of_the_standard() {
@@ -48,5 +56,10 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(b"abc"), expected);
         assert_eq!(sha256_of(&b"abc"[..]).unwrap(), expected);
+        assert_eq!(sha256_of_parts(["a", "", "bc"]), expected);
+        // Also where it comes a byte at a time, and each read is interrupted first.
+        assert_eq!(sha256_of(Faulty::slow(&b"abc"[..], 1)).unwrap(), expected);
+        let fault = sha256_of(Faulty::after(&b"abc"[..], 2, 5)).unwrap_err();
+        assert_eq!(fault.raw_os_error(), Some(5));
     }
 }

@@ -7,12 +7,27 @@
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
+// Nothing that a caller or a file brings may panic; where one of these is shown to be unreachable, it says why.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 #[cfg(feature = "capi")]
 mod capi;
 pub mod control;
 pub mod digest;
 pub mod error;
+#[cfg(test)]
+#[path = "../tests/faulty/mod.rs"]
+mod faulty;
 mod guard;
 pub mod kernels;
 pub mod limits;
@@ -22,8 +37,10 @@ pub mod nifti;
 pub mod plausible;
 pub mod prepare;
 pub mod provenance;
+pub mod regular_file;
 pub mod residual;
 pub mod synthesize;
+pub mod temporary;
 pub mod volume;
 pub mod watch;
 pub mod whole_file;

@@ -4,9 +4,10 @@ mod onnx;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mrisynth::model::{LoadOptions, Model};
+use mrisynth::model::{LoadOptions, Model, Signer};
 use mrisynth::synthesize::Options;
 use mrisynth::{Affine, Contrast, Control, Error, Limits, Result, Volume, synthesize};
 use ndarray::Array3;
@@ -137,10 +138,10 @@ fn a_good_model_loads_and_is_known_by_its_hash() {
 fn a_model_for_a_target_is_the_files_or_the_embedded_one() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/t1w-from-t2w.onnx");
     for given in [None, Some(file.as_path())] {
-        let model = Model::for_target(given, Contrast::T1w).unwrap();
+        let model = Model::for_target(given, Contrast::T1w, &LoadOptions::default()).unwrap();
         assert_eq!((model.card().source, model.card().target), (Contrast::T2w, Contrast::T1w));
     }
-    let fault = Model::for_target(Some(&file), Contrast::T2w).unwrap_err();
+    let fault = Model::for_target(Some(&file), Contrast::T2w, &LoadOptions::default()).unwrap_err();
     assert!(matches!(fault.kind(), Error::InvalidArgument(_)));
     assert!(fault.to_string().contains("t1w-from-t2w.onnx: "), "{fault}");
     assert!(fault.to_string().contains("synthesizes T1w, and T2w is asked for"), "{fault}");
@@ -212,6 +213,101 @@ fn the_limit_of_bytes_is_inclusive() {
         let options = within(limit);
         assert_refused("bytes", Model::from_bytes(&bytes, &options), "over the limit");
         assert_refused("file", Model::open(&path, &options), "over the limit");
+    }
+}
+
+#[test]
+fn the_limit_of_a_tensor_is_inclusive() {
+    // One kernel of 5 x 5 for one channel.
+    let bytes = onnx::middle_slice(1);
+    let within = |max_tensor_elements| {
+        let limits = Limits { max_tensor_elements, ..Limits::default() };
+        Model::from_bytes(&bytes, &LoadOptions { limits, ..LoadOptions::default() })
+    };
+    within(25).unwrap();
+    assert_refused("weights", within(24), "tensor \"weights\" has 25 elements, over the limit of 24");
+}
+
+fn signed(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/signed").join(name)
+}
+
+/// `MRISYNTH_REGENERATE_SIGNED=1` writes the file anew, which must then be signed as tests/signed/README.md says.
+#[test]
+fn the_signed_model_is_what_the_tests_make() {
+    let bytes = onnx::middle_slice(1);
+    if std::env::var_os("MRISYNTH_REGENERATE_SIGNED").is_some() {
+        fs::write(signed("middle_slice.onnx"), &bytes).unwrap();
+    }
+    assert_eq!(fs::read(signed("middle_slice.onnx")).unwrap(), bytes);
+}
+
+fn signed_by(key: &str, signature: Option<PathBuf>) -> LoadOptions {
+    let key = signed(key);
+    let signer = Signer::new(key.to_str().unwrap(), signature).unwrap();
+    LoadOptions { signer: Some(signer), ..LoadOptions::default() }
+}
+
+#[test]
+fn a_signature_is_checked_where_a_signer_is_named() {
+    let model = signed("middle_slice.onnx");
+    Model::open(&model, &signed_by("key.pub", None)).unwrap();
+    assert_refused("other key", Model::open(&model, &signed_by("other.pub", None)), "by another key");
+
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("model.onnx");
+    fs::write(&copy, good().encode_to_vec()).unwrap();
+    let fault = Model::open(&copy, &signed_by("key.pub", None)).unwrap_err();
+    assert!(matches!(fault, Error::Io { .. }) && fault.to_string().contains("model.onnx.minisig"), "{fault}");
+    let given = signed_by("key.pub", Some(signed("middle_slice.onnx.minisig")));
+    assert_refused("another file", Model::open(&copy, &given), "not the one that was signed");
+    fs::write(folder.path().join("model.onnx.minisig"), "untrusted comment: none\n").unwrap();
+    assert_refused("no signature", Model::open(&copy, &signed_by("key.pub", None)), "not one of minisign");
+}
+
+#[test]
+fn each_fault_of_integrity_has_words_of_its_own() {
+    let spoilt = |damage: Damage| {
+        let mut model = good();
+        damage(&mut model);
+        load(&model.encode_to_vec()).unwrap_err().to_string()
+    };
+    let model = signed("middle_slice.onnx");
+    let sha256 = LoadOptions { sha256: Some("0".repeat(64)), ..LoadOptions::default() };
+    let limits = Limits { max_tensor_elements: 1, ..Limits::default() };
+    let small = LoadOptions { limits, ..LoadOptions::default() };
+    let faults = [
+        ("its SHA-256 is", Model::open(&model, &sha256).unwrap_err().to_string()),
+        ("its signature is", Model::open(&model, &signed_by("other.pub", None)).unwrap_err().to_string()),
+        ("is not one that a generator may use", spoilt(|model| append(model, "Einsum", &[], Vec::new()))),
+        (
+            "lies outside the file",
+            spoilt(|model| {
+                let place = StringStringEntryProto { key: "location".into(), value: "/etc/passwd".into() };
+                graph(model).initializer[0].external_data.push(place);
+            }),
+        ),
+        ("elements, over the limit", Model::open(&model, &small).unwrap_err().to_string()),
+    ];
+    for (words, fault) in &faults {
+        assert!(fault.contains("bad model") && fault.contains(words), "{words:?} is not in {fault:?}");
+        assert_eq!(faults.iter().filter(|(_, other)| other.contains(words)).count(), 1, "{words}");
+    }
+}
+
+/// What `sha256sum` and not this library says.
+#[test]
+fn recorded_digests_are_those_of_another_program() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.retain(|name| Path::new(name).extension().is_some_and(|ending| ending == "onnx"));
+    assert_eq!(names.len(), 3);
+    for name in names {
+        let digests = format!("{}.sha256", name.to_str().unwrap());
+        let output =
+            Command::new("sha256sum").args(["--check", "--strict", &digests]).current_dir(&folder).output();
+        let output = output.expect("sha256sum (coreutils) is needed for this test");
+        assert!(output.status.success(), "{digests}: {}", String::from_utf8_lossy(&output.stdout));
     }
 }
 

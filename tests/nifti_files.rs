@@ -493,6 +493,92 @@ fn a_gzip_bomb_is_left_alone_after_the_limit() {
     assert!(image.warnings[0].contains("checksum"));
 }
 
+/// A file of several of the reader's buffers, packed: random voxels do not compress.
+fn large_packed() -> Vec<u8> {
+    let dim = [3, 40, 50, 60, 1, 1, 1, 1];
+    let mut state = 1_u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let voxels = (0..2 * 40 * 50 * 60).map(|_| random()).collect();
+    gzip(&Builder { dim, voxels, ..Builder::new(1) }.file())
+}
+
+#[test]
+fn every_damage_of_a_gzip_trailer_is_told() {
+    for packed in [gzip(&Builder::new(1).file()), large_packed()] {
+        assert!(read_bytes(&packed).is_ok());
+        let trailer = packed.len() - 8;
+        // Its checksum, and then its length.
+        for (at, bit) in (trailer..packed.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut damaged = packed.clone();
+            damaged[at] ^= 1 << bit;
+            assert!(bad_image(&damaged).contains("damaged"), "bit {bit} of byte {at}");
+        }
+        for length in (trailer..packed.len()).chain((2..trailer).step_by(packed.len().div_ceil(300))) {
+            assert!(bad_image(&packed[..length]).contains("truncated"), "{length} of {}", packed.len());
+        }
+    }
+}
+
+#[test]
+fn damage_anywhere_in_gzip_data_is_told_or_changes_nothing() {
+    let packed = gzip(&Builder::new(1).file());
+    let whole = read_bytes(&packed).unwrap();
+    for (at, bit) in (0..packed.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut damaged = packed.clone();
+        damaged[at] ^= 1 << bit;
+        // The time in gzip's own header, for one, says nothing about the data.
+        if let Ok(image) = read_bytes(&damaged) {
+            assert_eq!(image, whole, "bit {bit} of byte {at}");
+        }
+    }
+}
+
+#[test]
+fn gzip_members_are_one_file_wherever_they_part() {
+    let bytes = Builder::new(1).file();
+    let whole = read_bytes(&bytes).unwrap();
+    for part in 1..bytes.len() {
+        let packed = [gzip(&bytes[..part]), gzip(b""), gzip(&bytes[part..])].concat();
+        assert_eq!(read_bytes(&packed).unwrap(), whole, "{part}");
+    }
+    // A member is damaged or cut short wherever it lies, be it behind the voxels.
+    let (first, second) = (gzip(&bytes), gzip(b"more"));
+    let mut damaged = [first.clone(), second.clone()].concat();
+    let checksum = damaged.len() - 8;
+    damaged[checksum] ^= 1;
+    assert!(bad_image(&damaged).contains("damaged"));
+    for length in 2..second.len() {
+        assert!(bad_image(&[&first[..], &second[..length]].concat()).contains("truncated"), "{length}");
+    }
+}
+
+#[test]
+fn what_follows_the_last_gzip_member_is_ignored() {
+    let packed = gzip(&Builder::new(1).file());
+    let whole = read_bytes(&packed).unwrap();
+    for garbage in [&b"\0"[..], b"\x1f", &[0; 1000], b"rest of another file", &[0xff; 70_000]] {
+        assert_eq!(read_bytes(&[&packed[..], garbage].concat()).unwrap(), whole);
+    }
+}
+
+#[test]
+fn the_packed_header_of_a_pair_is_checked_to_its_end() {
+    let pair = Builder { magic: b"ni1\0", vox_offset: 0.0, ..Builder::new(1) };
+    let folder = folder();
+    let mut packed = gzip(&pair.header());
+    let voxels = stored(&folder, "a.img.gz", &gzip(&pair.voxels));
+    stored(&folder, "a.hdr.gz", &packed);
+    assert!(nifti::read(&voxels, &Limits::default()).is_ok());
+    let checksum = packed.len() - 8;
+    packed[checksum] ^= 1;
+    stored(&folder, "a.hdr.gz", &packed);
+    let fault = nifti::read(&voxels, &Limits::default()).unwrap_err();
+    assert!(fault.to_string().contains("a.hdr.gz") && fault.to_string().contains("damaged"), "{fault}");
+}
+
 #[test]
 fn compression_is_told_by_content() {
     let folder = folder();

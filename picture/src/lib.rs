@@ -2,8 +2,20 @@
 //!
 //! Shared by the commands `mrisynth` (contact sheets) and `mrisynth-train` (sample sheets), and by the evaluation's reports.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 #![warn(missing_docs)]
+// Nothing that a caller or a file brings may panic; where one of these is shown to be unreachable, it says why.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 mod canvas;
 mod foot;

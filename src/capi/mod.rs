@@ -31,6 +31,8 @@ use std::ffi::{CStr, c_char};
 
 use safer_ffi::ffi_export;
 
+use crate::kernels::Tier;
+
 /// Version of the binary interface. It changes only when an existing declaration changes meaning; it is the number in
 /// the shared library's SONAME.
 pub const MRISYNTH_ABI_VERSION: u32 = 1;
@@ -51,4 +53,34 @@ pub unsafe extern "C" fn mrisynth_abi_version() -> u32 {
 #[ffi_export]
 pub unsafe extern "C" fn mrisynth_version() -> *const c_char {
     VERSION.as_ptr()
+}
+
+/// The instructions that this process runs networks with, in static storage: "avx512", "avx2", "neon", "generic" (what every
+/// processor of the architecture has), or "none" where the environment variable MRISYNTH_KERNELS asks for that. Chosen at
+/// the first use for the processor at hand. Images of different ones agree up to rounding, those of one to the byte. Names may
+/// be added.
+#[ffi_export]
+pub unsafe extern "C" fn mrisynth_cpu_tier() -> *const c_char {
+    cpu_tier().as_ptr()
+}
+
+fn cpu_tier() -> &'static CStr {
+    let named = TIERS.iter().find(|tier| tier.to_bytes() == Tier::current_name().as_bytes());
+    named.copied().unwrap_or(c"unknown")
+}
+
+/// The names of tiers with the NUL that C wants.
+const TIERS: [&CStr; 5] = [c"generic", c"avx2", c"avx512", c"neon", c"none"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c_programs_are_told_the_tier_in_use() {
+        assert_eq!(cpu_tier().to_str(), Ok(Tier::current_name()));
+        for tier in Tier::available().filter(|tier| *tier != Tier::Wide) {
+            assert!(TIERS.iter().any(|name| name.to_str() == Ok(tier.name())), "{tier}");
+        }
+    }
 }

@@ -177,6 +177,7 @@ impl Convolution {
     ///
     /// # Panics
     /// If a length is not that of `shape` or of the result, or there is no result ([`Spec::output`]).
+    #[expect(clippy::expect_used, reason = "whoever has the room for the result has asked for its shape")]
     pub fn run(
         &self,
         images: &[f32],

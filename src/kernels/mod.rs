@@ -35,6 +35,6 @@ pub use convolution::{Border, Convolution, Resampling, Spec};
 pub(crate) use images::split_shape;
 pub use images::{BLOCK, Shape, from_blocks, to_blocks};
 pub use instance_norm::InstanceNorm;
-pub use tier::{Tier, VARIABLE};
+pub use tier::{TOLERANCE_BETWEEN_TIERS, Tier, VARIABLE};
 
 pub use activation::add;

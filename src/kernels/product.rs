@@ -67,6 +67,7 @@ impl Terms<'_> {
 /// # Safety
 /// `terms.are_inside()`, there are as many weights as said, and `sink` takes all pixels.
 #[inline(always)]
+#[expect(clippy::unreachable, reason = "panels have 1, 2 or 4 vectors of the tier that they were packed for")]
 pub(super) unsafe fn multiply<V: Lanes>(
     terms: Terms<'_>,
     weights: &[f32],

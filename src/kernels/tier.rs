@@ -9,6 +9,16 @@ use super::lanes::{Lanes, Plain};
 /// everything to tract. What the processor does not have is not used.
 pub const VARIABLE: &str = "MRISYNTH_KERNELS";
 
+/// How [`VARIABLE`] says that tract alone is to do the work.
+const NO_TIER: &str = "none";
+
+/// What two tiers, or the kernels and tract, may make of one voxel of a synthetic image (0..1) differs by no more than this.
+///
+/// The same sums in another order, with and without fused multiply-add, differ by rounding: by 1.7e-6 at most in what
+/// `bindings/cli/tests/tiers.rs` runs. Other models and scans add up other numbers, so sixty times that is allowed, which is still a
+/// tenth of the step of the 16-bit integers that images are stored in; a kernel that is wrong is wrong by much more.
+pub const TOLERANCE_BETWEEN_TIERS: f32 = 1e-4;
+
 /// A set of instructions that the kernels were compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tier {
@@ -79,8 +89,13 @@ impl Tier {
         *CURRENT.get_or_init(|| Self::choose(std::env::var(VARIABLE).ok().as_deref()))
     }
 
+    /// The name of the tier in use, or `none` where tract alone does the work: what a record of a result says.
+    pub fn current_name() -> &'static str {
+        Self::current().map_or(NO_TIER, Self::name)
+    }
+
     fn choose(wanted: Option<&str>) -> Option<Self> {
-        if wanted == Some("none") {
+        if wanted == Some(NO_TIER) {
             return None;
         }
         let named = Self::available().find(|tier| wanted == Some(tier.name()));

@@ -11,7 +11,7 @@ use tract_onnx::pb::{
 };
 
 use super::card::Card;
-use crate::{Error, Result};
+use crate::{Error, Limits, Result};
 
 /// The name of the network's input, shaped (1, slices in, height, width).
 pub const INPUT_NAME: &str = "source";
@@ -62,7 +62,7 @@ const EXTERNAL: i32 = tensor_proto::DataLocation::External as i32;
 ///
 /// # Errors
 /// [`Error::BadModel`] with the first fault found.
-pub fn check(model: &ModelProto, card: &Card) -> Result<()> {
+pub fn check(model: &ModelProto, card: &Card, limits: &Limits) -> Result<()> {
     if let Some(opset) = model.opset_import.iter().find(|opset| !is_onnx_domain(&opset.domain)) {
         return bad(format!("it uses operators of the domain {:?}", opset.domain));
     }
@@ -79,9 +79,9 @@ pub fn check(model: &ModelProto, card: &Card) -> Result<()> {
     if !graph.sparse_initializer.is_empty() {
         return bad("it has sparse weights".into());
     }
-    graph.initializer.iter().try_for_each(check_tensor)?;
+    graph.initializer.iter().try_for_each(|tensor| check_tensor(tensor, limits))?;
     for node in &graph.node {
-        check_node(node, graph)?;
+        check_node(node, graph, limits)?;
     }
     check_ends(graph, card)?;
     check_values(graph)
@@ -95,7 +95,7 @@ fn is_onnx_domain(domain: &str) -> bool {
     domain.is_empty() || domain == "ai.onnx"
 }
 
-fn check_node(node: &NodeProto, graph: &GraphProto) -> Result<()> {
+fn check_node(node: &NodeProto, graph: &GraphProto, limits: &Limits) -> Result<()> {
     let operator = node.op_type.as_str();
     let known = ALLOWED_OPERATORS.iter().find(|(name, _)| *name == operator);
     let Some((_, inputs)) = known.filter(|_| is_onnx_domain(&node.domain)) else {
@@ -110,7 +110,7 @@ fn check_node(node: &NodeProto, graph: &GraphProto) -> Result<()> {
         return bad(format!("operator {operator:?} (node {name:?}) has {count} inputs and takes {takes}"));
     }
     for attribute in &node.attribute {
-        check_attribute(attribute)
+        check_attribute(attribute, limits)
             .map_err(|fault| Error::BadModel(format!("node {:?}: {fault}", node.name)))?;
     }
     match operator {
@@ -120,7 +120,7 @@ fn check_node(node: &NodeProto, graph: &GraphProto) -> Result<()> {
     }
 }
 
-fn check_attribute(attribute: &AttributeProto) -> Result<()> {
+fn check_attribute(attribute: &AttributeProto, limits: &Limits) -> Result<()> {
     use attribute_proto::AttributeType as Type;
     let name = &attribute.name;
     if attribute.g.is_some() || !attribute.graphs.is_empty() {
@@ -136,10 +136,10 @@ fn check_attribute(attribute: &AttributeProto) -> Result<()> {
     if attribute.r#type == Type::Undefined as i32 {
         return bad(format!("attribute {name:?} has no type"));
     }
-    attribute.t.iter().chain(&attribute.tensors).try_for_each(check_tensor)
+    attribute.t.iter().chain(&attribute.tensors).try_for_each(|tensor| check_tensor(tensor, limits))
 }
 
-fn check_tensor(tensor: &TensorProto) -> Result<()> {
+fn check_tensor(tensor: &TensorProto, limits: &Limits) -> Result<()> {
     let name = &tensor.name;
     if tensor.data_location == Some(EXTERNAL) || !tensor.external_data.is_empty() {
         return bad(format!("tensor {name:?} lies outside the file"));
@@ -167,6 +167,10 @@ fn check_tensor(tensor: &TensorProto) -> Result<()> {
     };
     if held != elements {
         return bad(format!("tensor {name:?} claims {elements} elements and holds {held}"));
+    }
+    if elements as u64 > limits.max_tensor_elements {
+        let limit = limits.max_tensor_elements;
+        return bad(format!("tensor {name:?} has {elements} elements, over the limit of {limit}"));
     }
     check_integers(tensor)
 }

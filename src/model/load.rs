@@ -67,7 +67,7 @@ pub(crate) fn load(bytes: &[u8], limits: &Limits, expected_sha256: Option<&str>)
         .map_err(|fault| Error::BadModel(format!("it is not an ONNX file, or a damaged one: {fault}")))?;
     let properties = proto.metadata_props.iter().map(|entry| (entry.key.as_str(), entry.value.as_str()));
     let card = Card::from_properties(properties)?;
-    check::check(&proto, &card)?;
+    check::check(&proto, &card, limits)?;
     // Shapes noted inside the graph are not needed, and their formulas are not checked.
     let mut engine = tract_onnx::onnx().with_ignore_value_info(true);
     let tier = Tier::current();

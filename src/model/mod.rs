@@ -6,9 +6,9 @@ mod embedded;
 pub(crate) mod engine;
 mod load;
 mod operators;
+mod signature;
 
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,8 +18,12 @@ use rayon::prelude::*;
 pub use card::{CARD_FORMAT, CARD_PREFIX, Card, Contrast};
 pub use check::{INPUT_NAME, OUTPUT_NAME};
 pub(crate) use load::Network;
+pub use signature::Signer;
 
-use crate::{Error, Limits, Result, Watch};
+use crate::{Error, Limits, Result, Watch, regular_file};
+
+/// Bytes of the file beside a model that holds its SHA-256, and perhaps the names of other files with theirs.
+const MAX_SHA256_BYTES: u64 = 64 << 10;
 
 /// A loaded model: immutable, cheap to clone, shared freely between threads.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub struct LoadOptions {
     pub limits: Limits,
     /// The SHA-256 that the file must have, in hexadecimal.
     pub sha256: Option<String>,
+    /// Who must have signed the file, for [`Model::open`].
+    pub signer: Option<Signer>,
 }
 
 impl Model {
@@ -44,11 +50,14 @@ impl Model {
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, otherwise those of [`Model::from_bytes`].
     pub fn open(path: &Path, options: &LoadOptions) -> Result<Self> {
-        let bytes = read_bounded(path, options.limits.max_model_bytes)?;
+        let bytes = regular_file::read(path, options.limits.max_model_bytes, Error::BadModel)?;
         let sha256 = match &options.sha256 {
             Some(given) => Some(given.clone()),
             None => sha256_beside(path)?,
         };
+        if let Some(signer) = &options.signer {
+            signer.check(path, &bytes).map_err(|fault| fault.in_file(path))?;
+        }
         let options = LoadOptions { sha256, ..options.clone() };
         Self::from_bytes(&bytes, &options).map_err(|fault| fault.in_file(path))
     }
@@ -58,11 +67,11 @@ impl Model {
     /// # Errors
     /// [`Error::InvalidArgument`], naming the file, for a model that synthesizes another contrast, otherwise those of
     /// [`Model::open`] and [`Model::embedded`].
-    pub fn for_target(file: Option<&Path>, target: Contrast) -> Result<Self> {
+    pub fn for_target(file: Option<&Path>, target: Contrast, options: &LoadOptions) -> Result<Self> {
         let Some(file) = file else {
             return Self::embedded(target.other(), target);
         };
-        let model = Self::open(file, &LoadOptions::default())?;
+        let model = Self::open(file, options)?;
         let found = model.card().target;
         if found == target {
             return Ok(model);
@@ -155,28 +164,17 @@ impl Model {
     }
 }
 
-fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let file = File::open(path).map_err(|fault| Error::io(path, fault))?;
-    if !file.metadata().map_err(|fault| Error::io(path, fault))?.is_file() {
-        return Err(Error::BadModel("not a regular file".into()).in_file(path));
-    }
-    let mut bytes = Vec::new();
-    // One byte over the limit is enough for the check of the size to fail.
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|fault| Error::io(path, fault))?;
-    Ok(bytes)
-}
-
 /// The SHA-256 in the file beside a model, as `sha256sum` writes it, if there is one.
 fn sha256_beside(path: &Path) -> Result<Option<String>> {
     let mut name = path.as_os_str().to_owned();
     name.push(".sha256");
     let beside = Path::new(&name);
-    match std::fs::read_to_string(beside) {
+    match regular_file::read_text(beside, MAX_SHA256_BYTES, Error::BadModel) {
         Ok(text) => match text.split_whitespace().next() {
             Some(sha256) => Ok(Some(sha256.to_owned())),
             None => Err(Error::BadModel("it holds no SHA-256".into()).in_file(beside)),
         },
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(fault) => Err(Error::io(beside, fault)),
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        Err(fault) => Err(fault),
     }
 }

@@ -3,14 +3,13 @@
 use glam::{DMat3, DQuat, DVec3};
 use nifti::{Endianness, NiftiHeader, NiftiType};
 
+use super::extension::EXTENDER_BYTES;
 use crate::{Affine, Error, Grid, Limits, Result};
 
 /// Space for the header of either version.
 pub(super) const MAX_HEADER_BYTES: usize = NIFTI2.bytes;
 /// Bytes of a NIfTI-1 header, the shorter of the two; enough to tell which version a file has.
 pub(super) const MIN_HEADER_BYTES: usize = NIFTI1.bytes;
-/// Bytes between the header and the extensions, of which the first says whether there are any.
-pub(super) const EXTENDER_BYTES: usize = 4;
 /// Bytes of the description, of which the last stays zero.
 pub(super) const DESCRIPTION_BYTES: usize = 80;
 

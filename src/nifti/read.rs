@@ -1,16 +1,16 @@
 //! Reading: from the bytes of a NIfTI file, which nobody vouches for, to a volume.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
 use ndarray::{Array3, ShapeBuilder};
 use nifti::{DataElement, Endianness, NiftiError, NiftiType};
 
+use super::extension;
 use super::header::{Header, MAX_HEADER_BYTES, MIN_HEADER_BYTES, ParsedHeader, Version};
-use crate::{Affine, Error, Limits, Result, Volume};
+use crate::{Affine, Error, Limits, Result, Volume, regular_file};
 
 /// Bytes that are decoded at a time; a multiple of every voxel type's size.
 const CHUNK_BYTES: usize = 1 << 16;
@@ -40,12 +40,17 @@ pub struct Image {
 /// damaged, truncated, not one volume, or has no sound affine; [`Error::Unsupported`] for Analyze 7.5 and for voxels
 /// that are not real numbers (or 128-bit ones); [`Error::OutOfMemory`] over a limit.
 pub fn read(path: &Path, limits: &Limits) -> Result<Image> {
+    read_by(path, limits, &Source::open)
+}
+
+/// [`read`] by way of `open`.
+fn read_by(path: &Path, limits: &Limits, open: &dyn Fn(&Path) -> Result<Source>) -> Result<Image> {
     let pair = PairName::of(path);
     let header_path = match &pair {
         Some(pair) if pair.is_voxels => pair.sibling(path, "hdr"),
         _ => path.to_owned(),
     };
-    let mut source = Source::open(&header_path)?;
+    let mut source = open(&header_path)?;
     let mut parsed = read_header(&mut source, limits).map_err(|fault| fault.in_file(&header_path))?;
     let affine = parsed
         .header
@@ -53,7 +58,8 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Image> {
         .map_err(|fault| fault.in_file(&header_path))?;
     let voxel_path = voxel_path(path, pair.as_ref(), parsed.single_file)?;
     if !parsed.single_file {
-        source = Source::open(&voxel_path)?;
+        check_rest(&mut source, limits, &mut parsed.warnings).map_err(|fault| fault.in_file(&header_path))?;
+        source = open(&voxel_path)?;
     }
     read_volume(source, &mut parsed, affine, limits)
         .map(|volume| Image { volume, header: parsed.header, warnings: parsed.warnings })
@@ -68,6 +74,24 @@ pub fn description(path: &Path) -> Result<String> {
     let mut source = Source::open(path)?;
     let parsed = read_header(&mut source, &Limits::default()).map_err(|fault| fault.in_file(path))?;
     Ok(parsed.header.description().to_owned())
+}
+
+/// The texts of a file's extensions of code 6 (comment), such as a synthetic image's [`crate::provenance`], without reading its
+/// voxels. Of a pair, `path` is the `.hdr`.
+///
+/// # Errors
+/// Those of [`read`] that concern the header.
+pub fn comments(path: &Path) -> Result<Vec<String>> {
+    let (mut source, limits) = (Source::open(path)?, Limits::default());
+    let parsed = read_header(&mut source, &limits).map_err(|fault| fault.in_file(path))?;
+    let most = match parsed.single_file {
+        true => parsed.offset - parsed.header.version().header_bytes() as u64,
+        false => limits.max_extension_bytes,
+    };
+    let mut bytes = Vec::new();
+    let read = source.reader.by_ref().take(most).read_to_end(&mut bytes);
+    read.map_err(|fault| source.explained(fault).in_file(path))?;
+    Ok(extension::comments(&bytes, parsed.order))
 }
 
 /// The file that holds the voxels.
@@ -133,25 +157,18 @@ struct Source {
 }
 
 impl Source {
-    /// Opens a regular file; others could block for ever.
     fn open(path: &Path) -> Result<Self> {
-        let metadata = fs::metadata(path).map_err(|fault| Error::io(path, fault))?;
-        if !metadata.is_file() {
-            let what = if metadata.is_dir() { "a directory" } else { "not a regular file" };
-            return Err(Error::BadImage(format!("this is {what}")).in_file(path));
-        }
-        if metadata.len() == 0 {
+        let file = regular_file::open(path, Error::BadImage)?;
+        if file.metadata().map_err(|fault| Error::io(path, fault))?.len() == 0 {
             return Err(Error::BadImage("the file is empty".into()).in_file(path));
         }
-        let file = File::open(path).map_err(|fault| Error::io(path, fault))?;
-        Self::new(path, BufReader::with_capacity(CHUNK_BYTES, file))
+        Self::new(path, file)
     }
 
-    fn new(path: &Path, mut reader: impl BufRead + 'static) -> Result<Self> {
-        let start = reader.fill_buf().map_err(|fault| Error::io(path, fault))?;
-        let gzipped = start.starts_with(&GZIP_MAGIC);
-        let reader: Box<dyn Read> =
-            if gzipped { Box::new(GzipMembers::new(reader)) } else { Box::new(reader) };
+    fn new(path: &Path, file: impl Read + 'static) -> Result<Self> {
+        let mut bytes = Buffered::new(file);
+        let gzipped = bytes.is_gzip().map_err(|fault| Error::io(path, fault))?;
+        let reader: Box<dyn Read> = if gzipped { Box::new(GzipMembers::new(bytes)) } else { Box::new(bytes) };
         Ok(Self { path: path.to_owned(), reader, gzipped })
     }
 
@@ -178,6 +195,7 @@ impl Source {
     /// Tells damaged data from a disk that fails.
     fn explained(&self, fault: io::Error) -> Error {
         match fault.kind() {
+            _ if fault.raw_os_error().is_some() => Error::io(&self.path, fault),
             ErrorKind::UnexpectedEof if self.gzipped => {
                 Error::BadImage("the gzip data is truncated: the file is incomplete".into())
             }
@@ -189,18 +207,76 @@ impl Source {
     }
 }
 
-/// The decompressed bytes of one or more gzip members, one after the other. What follows the last member is ignored.
-struct GzipMembers<R: BufRead> {
-    member: Option<GzDecoder<R>>,
+/// The bytes of a file a piece at a time, of which the next can be looked at. Reads that a signal interrupts are made again.
+struct Buffered<R> {
+    file: R,
+    buffer: Box<[u8]>,
+    /// Where in the buffer the bytes lie that were read and not yet taken.
+    start: usize,
+    end: usize,
 }
 
-impl<R: BufRead> GzipMembers<R> {
-    fn new(reader: R) -> Self {
-        Self { member: Some(GzDecoder::new(reader)) }
+impl<R: Read> Buffered<R> {
+    fn new(file: R) -> Self {
+        Self { file, buffer: vec![0; CHUNK_BYTES].into(), start: 0, end: 0 }
+    }
+
+    /// Whether the next bytes begin a gzip member.
+    fn is_gzip(&mut self) -> io::Result<bool> {
+        while self.end - self.start < GZIP_MAGIC.len() && self.read_more()? > 0 {}
+        Ok(self.buffer[self.start..self.end].starts_with(&GZIP_MAGIC))
+    }
+
+    /// Reads what comes behind the bytes that are there, and says how much that is.
+    fn read_more(&mut self) -> io::Result<usize> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        loop {
+            match self.file.read(&mut self.buffer[self.end..]) {
+                Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
+                outcome => {
+                    let count = outcome?;
+                    self.end += count;
+                    return Ok(count);
+                }
+            }
+        }
     }
 }
 
-impl<R: BufRead> Read for GzipMembers<R> {
+impl<R: Read> BufRead for Buffered<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.start == self.end {
+            self.read_more()?;
+        }
+        Ok(&self.buffer[self.start..self.end])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start += count;
+    }
+}
+
+impl<R: Read> Read for Buffered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+/// The decompressed bytes of one or more gzip members, one after the other. What follows the last member is ignored.
+struct GzipMembers<R: Read> {
+    member: Option<GzDecoder<Buffered<R>>>,
+}
+
+impl<R: Read> GzipMembers<R> {
+    fn new(bytes: Buffered<R>) -> Self {
+        Self { member: Some(GzDecoder::new(bytes)) }
+    }
+}
+
+impl<R: Read> Read for GzipMembers<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
@@ -211,10 +287,10 @@ impl<R: BufRead> Read for GzipMembers<R> {
                 return Ok(count);
             }
             // This member is at its end and its checksum is right.
-            if let Some(mut reader) = self.member.take().map(GzDecoder::into_inner)
-                && reader.fill_buf()?.starts_with(&GZIP_MAGIC)
-            {
-                self.member = Some(GzDecoder::new(reader));
+            if member.get_mut().is_gzip()? {
+                self.member = self.member.take().map(|member| GzDecoder::new(member.into_inner()));
+            } else {
+                self.member = None;
             }
         }
         Ok(0)
@@ -329,6 +405,7 @@ fn check_rest(source: &mut Source, limits: &Limits, warnings: &mut Vec<String>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faulty::{Faulty, LASTING};
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use std::io::Write;
@@ -354,6 +431,107 @@ mod tests {
         bytes.extend(b"rest");
         assert_eq!(text_of(bytes).unwrap(), "one two");
         assert_eq!(text_of(b"plain".to_vec()).unwrap(), "plain");
+    }
+
+    #[test]
+    fn members_are_joined_wherever_in_the_buffer_they_end() {
+        // Stored and not compressed, so that the length of the first member can be chosen.
+        let stored = |length: usize| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
+            encoder.write_all(&vec![b'x'; length]).unwrap();
+            encoder.finish().unwrap()
+        };
+        let overhead = stored(CHUNK_BYTES / 2).len() - CHUNK_BYTES / 2;
+        let mut ends = Vec::new();
+        for length in CHUNK_BYTES - overhead - 8..CHUNK_BYTES - overhead + 8 {
+            let first = stored(length);
+            ends.push(first.len() as isize - CHUNK_BYTES as isize);
+            let bytes = [first, gzip(b"second")].concat();
+            let mut source = Source::new(Path::new("bytes"), io::Cursor::new(bytes)).unwrap();
+            assert_eq!(source.skip(length as u64).unwrap(), length as u64);
+            let mut rest = [0; 10];
+            assert_eq!(source.fill(&mut rest).unwrap(), 6, "the first member has {length} bytes");
+            assert_eq!(&rest[..6], b"second");
+        }
+        assert!(ends.contains(&-1), "the first byte of the second member alone ends the buffer: {ends:?}");
+    }
+
+    /// A small image as a file, or a pair of files, plain and packed.
+    fn images(folder: &Path) -> Vec<PathBuf> {
+        let affine = Affine::from_sizes([1.0, 2.0, 3.0], [-4.0, 5.0, 6.0]).unwrap();
+        let grid = crate::Grid { dims: [5, 4, 3], affine };
+        let mut volume = Volume::zeros(&grid).unwrap();
+        (0..).zip(volume.as_mut_slice()).for_each(|(at, voxel)| *voxel = (at * at % 61) as f32);
+        let options = crate::nifti::WriteOptions {
+            voxel_type: crate::nifti::VoxelType::Float32,
+            description: "a test",
+            extension: Some("an extension"),
+            overwrite: false,
+        };
+        let header = Header::for_grid(&grid);
+        let whole = folder.join("a.nii");
+        crate::nifti::write(&whole, &volume, &header, &options).unwrap();
+        let bytes = std::fs::read(&whole).unwrap();
+        let offset = bytes.len() - 4 * grid.len();
+        let (mut head, voxels) = (bytes[..348].to_vec(), &bytes[offset..]);
+        head[108..112].fill(0);
+        head[344..348].copy_from_slice(b"ni1\0");
+        let half = bytes.len() / 2;
+        let files = [
+            ("b.nii.gz", gzip(&bytes)),
+            ("c.nii.gz", [gzip(&bytes[..half]), gzip(&bytes[half..])].concat()),
+            ("d.hdr", head.clone()),
+            ("d.img", voxels.to_vec()),
+            ("e.hdr.gz", gzip(&head)),
+            ("e.img.gz", gzip(voxels)),
+        ];
+        files.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).unwrap());
+        ["a.nii", "b.nii.gz", "c.nii.gz", "d.hdr", "e.img.gz"].map(|name| folder.join(name)).to_vec()
+    }
+
+    fn open(path: &Path, disk: impl FnOnce(std::fs::File) -> Faulty<std::fs::File>) -> Result<Source> {
+        Source::new(path, disk(std::fs::File::open(path).unwrap()))
+    }
+
+    #[test]
+    fn short_and_interrupted_reads_change_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in images(folder.path()) {
+            let expected = read(&path, &Limits::default()).unwrap();
+            for most in [1, 2, 3, 7, 100, 1000] {
+                let slow = |path: &Path| open(path, |file| Faulty::slow(file, most));
+                assert_eq!(read_by(&path, &Limits::default(), &slow).unwrap(), expected, "{path:?} {most}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fails_at_any_byte_is_told_by_the_file_s_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in images(folder.path()) {
+            let pair = PairName::of(&path);
+            let sibling = |ending| pair.as_ref().map(|pair| pair.sibling(&path, ending));
+            // Each of the files that are read.
+            let files: Vec<PathBuf> = match (sibling("hdr"), sibling("img")) {
+                (Some(header), Some(voxels)) => vec![header, voxels],
+                _ => vec![path.clone()],
+            };
+            for failing in &files {
+                let length = std::fs::metadata(failing).unwrap().len() as usize;
+                for at in 0..length {
+                    let (name, errno) = LASTING[at % LASTING.len()];
+                    let open = |path: &Path| {
+                        let at = if path == failing { at } else { usize::MAX };
+                        open(path, |file| Faulty::after(file, at, errno))
+                    };
+                    let outcome = read_by(&path, &Limits::default(), &open);
+                    let Err(Error::Io { path: named, source }) = &outcome else {
+                        panic!("{failing:?}, {name} at {at} of {length}: {outcome:?}")
+                    };
+                    assert_eq!((named, source.raw_os_error()), (failing, Some(errno)));
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,21 +1,16 @@
 //! Writing: a volume to a NIfTI file that appears whole or not at all.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use nifti::NiftiType;
 
-use super::gzip;
-use super::header::{DESCRIPTION_BYTES, EXTENDER_BYTES, Header, StoredVoxels, farthest_corner};
-use crate::{Error, Result, Volume, whole_file};
+use super::header::{DESCRIPTION_BYTES, Header, StoredVoxels, farthest_corner};
+use super::{extension, gzip};
+use crate::{Error, Result, Volume, digest, whole_file};
 
 /// How far, in millimetres, a volume's corners may be from where the header puts them: rounding, not another place.
 const SAME_PLACE_WITHIN: f64 = 1e-3;
-/// The extension code of a comment.
-const COMMENT_CODE: u32 = 6;
-/// Bytes of an extension before its text.
-const EXTENSION_HEADER_BYTES: usize = 8;
-/// Extensions are padded to a multiple of this many bytes.
-const EXTENSION_UNIT: usize = 16;
 /// Largest text of an extension, in bytes.
 const MAX_EXTENSION_TEXT: usize = 1 << 20;
 /// Voxels that are encoded at a time. Its size decides the bytes of a gzip file.
@@ -40,6 +35,26 @@ pub enum VoxelType {
 }
 
 impl VoxelType {
+    const ALL: [Self; 6] =
+        [Self::Uint8, Self::Int16, Self::Uint16, Self::Float32, Self::Float64, Self::Label];
+
+    /// The type's name in options and records; `label` for [`VoxelType::Label`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uint8 => "uint8",
+            Self::Int16 => "int16",
+            Self::Uint16 => "uint16",
+            Self::Float32 => "float32",
+            Self::Float64 => "float64",
+            Self::Label => "label",
+        }
+    }
+
+    /// The type of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|voxel_type| voxel_type.name() == name)
+    }
+
     /// The stored integer that means 1.0, or None for a type that stores values as they are.
     ///
     /// Integer types hold values in 0..=1, in steps of 1/255 or 1/1000; what is outside is clamped, and what is not a
@@ -103,26 +118,48 @@ pub struct WriteOptions<'a> {
 /// another place than the volume's affine, or an axis is too long for NIfTI-1; [`Error::Io`] if writing fails, or the
 /// file exists and may not be replaced.
 pub fn write(path: &Path, volume: &Volume, template: &Header, options: &WriteOptions<'_>) -> Result<()> {
-    let gzipped = is_gzip_name(path).map_err(|fault| fault.in_file(path))?;
-    let prelude = prelude(volume, template, options).map_err(|fault| fault.in_file(path))?;
-    if path.is_dir() {
-        return Err(Error::InvalidArgument("the output is a directory".into()).in_file(path));
-    }
+    let file = Contents::new(path, volume, template, options).map_err(|fault| fault.in_file(path))?;
+    whole_file::check_place(path)?;
     if !options.overwrite && path.symlink_metadata().is_ok() {
         return Err(whole_file::already_exists(path));
     }
-    let chunks: Vec<&[f32]> = volume.as_slice().chunks(CHUNK_VOXELS).collect();
-    // The header is a block of its own.
-    let block = |number: usize| match number.checked_sub(1) {
-        None => prelude.clone(),
-        Some(chunk) => encoded(chunks[chunk], options.voxel_type),
-    };
-    whole_file::write(path, options.overwrite, |mut file| {
-        if gzipped {
-            return gzip::write(&mut file, 1 + chunks.len(), block);
+    whole_file::write(path, options.overwrite, |out| file.write_to(out))
+}
+
+/// What a file is to hold.
+struct Contents<'a> {
+    gzipped: bool,
+    /// All that comes before the voxels.
+    prelude: Vec<u8>,
+    chunks: Vec<&'a [f32]>,
+    voxel_type: VoxelType,
+}
+
+impl<'a> Contents<'a> {
+    fn new(path: &Path, volume: &'a Volume, template: &Header, options: &WriteOptions<'_>) -> Result<Self> {
+        Ok(Self {
+            gzipped: is_gzip_name(path)?,
+            prelude: prelude(volume, template, options)?,
+            chunks: volume.as_slice().chunks(CHUNK_VOXELS).collect(),
+            voxel_type: options.voxel_type,
+        })
+    }
+
+    fn write_to(&self, mut out: &mut dyn Write) -> io::Result<()> {
+        let count = 1 + self.chunks.len();
+        if self.gzipped {
+            return gzip::write(&mut out, count, |number| self.block(number));
         }
-        (0..=chunks.len()).try_for_each(|number| file.write_all(&block(number)))
-    })
+        (0..count).try_for_each(|number| out.write_all(&self.block(number)))
+    }
+
+    /// The file's bytes, a block at a time; the header is a block of its own.
+    fn block(&self, number: usize) -> Vec<u8> {
+        match number.checked_sub(1) {
+            None => self.prelude.clone(),
+            Some(chunk) => encoded(self.chunks[chunk], self.voxel_type),
+        }
+    }
 }
 
 /// True for `.nii.gz`, false for `.nii`.
@@ -149,7 +186,7 @@ fn prelude(volume: &Volume, template: &Header, options: &WriteOptions<'_>) -> Re
         let message = format!("the volume lies {distance:.3} mm from where the header to write would put it");
         return Err(Error::InvalidArgument(message));
     }
-    let extensions = extensions(options.extension);
+    let extensions = extension::encode(options.extension);
     let voxels = StoredVoxels {
         dims: volume.dims(),
         datatype: options.voxel_type.datatype(),
@@ -172,18 +209,10 @@ fn check_text(text: &str, max_bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// The bytes between header and voxels: whether there is an extension, and that extension.
-fn extensions(text: Option<&str>) -> Vec<u8> {
-    let mut bytes = vec![0; EXTENDER_BYTES];
-    if let Some(text) = text {
-        bytes[0] = 1;
-        let size = (EXTENSION_HEADER_BYTES + text.len()).next_multiple_of(EXTENSION_UNIT);
-        bytes.extend((size as u32).to_le_bytes());
-        bytes.extend(COMMENT_CODE.to_le_bytes());
-        bytes.extend(text.as_bytes());
-        bytes.resize(EXTENDER_BYTES + size, 0);
-    }
-    bytes
+/// The SHA-256, in hexadecimal, of the bytes of `volume`'s voxels as [`write`] stores them: i fastest, little-endian, and
+/// before any compression.
+pub fn voxels_sha256(volume: &Volume, voxel_type: VoxelType) -> String {
+    digest::sha256_of_parts(volume.as_slice().chunks(CHUNK_VOXELS).map(|chunk| encoded(chunk, voxel_type)))
 }
 
 /// The bytes of some voxels.
@@ -196,6 +225,8 @@ fn encoded(voxels: &[f32], voxel_type: VoxelType) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faulty::{Faulty, LASTING};
+    use crate::{Affine, Grid};
 
     fn encoded(voxel_type: VoxelType, value: f32) -> Vec<u8> {
         super::encoded(&[value], voxel_type)
@@ -218,6 +249,28 @@ mod tests {
     }
 
     #[test]
+    fn types_have_names() {
+        for voxel_type in VoxelType::ALL {
+            assert_eq!(VoxelType::named(voxel_type.name()), Some(voxel_type));
+        }
+        assert_eq!(VoxelType::named("complex64"), None);
+    }
+
+    #[test]
+    fn the_digest_is_of_the_stored_bytes() {
+        let voxels = ndarray::Array3::from_shape_fn((2, 1, 1), |(i, _, _)| i as f32);
+        let affine = crate::Affine::from_sizes([1.0; 3], [0.0; 3]).unwrap();
+        let volume = Volume::new(voxels, affine).unwrap();
+        for (voxel_type, bytes) in [
+            (VoxelType::Uint8, vec![0, 255]),
+            (VoxelType::Int16, vec![0, 0, 0xe8, 3]),
+            (VoxelType::Label, vec![0, 1]),
+        ] {
+            assert_eq!(voxels_sha256(&volume, voxel_type), digest::sha256(&bytes));
+        }
+    }
+
+    #[test]
     fn only_the_end_of_the_name_counts() {
         assert!(!is_gzip_name(Path::new("scan.1.5mm.nii")).unwrap());
         assert!(is_gzip_name(Path::new("Scan.NII.GZ")).unwrap());
@@ -226,13 +279,44 @@ mod tests {
         }
     }
 
+    fn small_volume() -> Volume {
+        let affine = Affine::from_sizes([1.0, 2.0, 3.0], [-4.0, 5.0, 6.0]).unwrap();
+        let mut volume = Volume::zeros(&Grid { dims: [7, 5, 3], affine }).unwrap();
+        (0..).zip(volume.as_mut_slice()).for_each(|(at, voxel)| *voxel = (at * at % 97) as f32 / 96.0);
+        volume
+    }
+
     #[test]
-    fn extensions_are_padded() {
-        assert_eq!(extensions(None), [0; 4]);
-        for length in [0, 1, 8, 9, 100] {
-            let bytes = extensions(Some(&"x".repeat(length)));
-            assert_eq!((bytes.len() - 4) % 16, 0);
-            assert!(bytes.len() >= 4 + 8 + length && bytes.len() < 4 + 8 + length + 16);
+    fn a_disk_that_fails_at_any_byte_leaves_the_old_image() {
+        let (folder, volume) = (tempfile::tempdir().unwrap(), small_volume());
+        let header = Header::for_grid(&volume.grid());
+        let options = WriteOptions {
+            voxel_type: VoxelType::Int16,
+            description: "a test",
+            extension: Some("an extension"),
+            overwrite: true,
+        };
+        for name in ["a.nii", "a.nii.gz"] {
+            let path = folder.path().join(name);
+            super::write(&path, &volume, &header, &options).unwrap();
+            let whole = std::fs::read(&path).unwrap();
+            let contents = Contents::new(&path, &volume, &header, &options).unwrap();
+            std::fs::write(&path, "old").unwrap();
+            let write = |disk: &dyn Fn(&std::fs::File) -> Box<dyn whole_file::Disk + '_>| {
+                whole_file::write_through(&path, true, |out| contents.write_to(out), disk)
+            };
+            for at in 0..whole.len() {
+                let (fault, errno) = LASTING[at % LASTING.len()];
+                let outcome = write(&|file| Box::new(Faulty::after(file, at, errno)));
+                let Err(Error::Io { path: named, source }) = &outcome else { panic!("{fault} {outcome:?}") };
+                assert_eq!((named, source.raw_os_error()), (&path, Some(errno)));
+                assert_eq!(std::fs::read(&path).unwrap(), b"old", "{fault} at {at}");
+            }
+            for most in [1, 13] {
+                write(&|file| Box::new(Faulty::slow(file, most))).unwrap();
+                assert_eq!(std::fs::read(&path).unwrap(), whole);
+            }
         }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "something is left");
     }
 }

@@ -34,6 +34,7 @@ typedef int32_t (*Synthesize)(const MrisynthModel *, const MrisynthImage *const 
 static void check_functions(void) {
   CHECK(SAME_TYPE(AbiVersion, mrisynth_abi_version));
   CHECK(SAME_TYPE(Version, mrisynth_version));
+  CHECK(SAME_TYPE(Version, mrisynth_cpu_tier));
   CHECK(SAME_TYPE(StatusString, mrisynth_status_string));
   CHECK(SAME_TYPE(LastError, mrisynth_last_error));
   CHECK(SAME_TYPE(OptionsInit, mrisynth_options_init));

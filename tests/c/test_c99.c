@@ -12,6 +12,15 @@ static void test_versions(void) {
   CHECK(mrisynth_version()[end] == '\0');
 }
 
+static void test_cpu_tier(void) {
+  static const char *const known[] = {"generic", "avx2", "avx512", "neon", "none"};
+  const char *tier = mrisynth_cpu_tier();
+  size_t n, found = 0;
+  for (n = 0; n < sizeof known / sizeof known[0]; ++n) found += strcmp(tier, known[n]) == 0;
+  CHECK(found == 1);
+  CHECK(strcmp(tier, mrisynth_cpu_tier()) == 0);
+}
+
 static void test_status_strings(void) {
   static const int32_t odd[] = {-1, 10, 1000, INT32_MIN, INT32_MAX};
   int32_t status;
@@ -577,6 +586,7 @@ static void test_with_model(Bench *bench) {
 int main(int argc, char **argv) {
   Bench bench;
   test_versions();
+  test_cpu_tier();
   test_status_strings();
   test_last_error();
   test_init();

@@ -20,6 +20,7 @@ static_assert(std::is_nothrow_copy_constructible_v<Error> && std::is_base_of_v<s
 
 void test_words() {
   CHECK(mrisynth::version() == mrisynth_version());
+  CHECK(mrisynth::cpu_tier() == mrisynth_cpu_tier());
   mrisynth::check_abi();
   CHECK(to_string(Status::ok) == "success");
   CHECK(to_string(Status::cancelled) == "cancelled");

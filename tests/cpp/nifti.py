@@ -5,11 +5,14 @@
   nifti.py same-place ONE OTHER          the same for the geometry alone; versions of the format may differ
   nifti.py same-floats FILE VOXELS       fails unless the float voxels of FILE are these bytes
   nifti.py synthetic FILE                fails unless FILE says that it is synthetic, in description and intent name
+  nifti.py recorded FILE SCAN            fails unless the JSON in FILE's extension is that of its voxels, of their place and of SCAN
   nifti.py variants SCAN FOLDER          the scan again, as other files that hold the same numbers in the same place
 """
 
 import array
 import gzip
+import hashlib
+import json
 import pathlib
 import struct
 import sys
@@ -140,6 +143,29 @@ def synthetic(path):
             sys.exit(f"{path}: {name} is {file.value(name)}")
 
 
+def recorded(path, scan):
+    """An account of the record by other means than the program that wrote it."""
+    file = File(path)
+    size, code = struct.unpack_from("<ii", file.bytes, 352)
+    assert file.bytes[348] == 1 and code == 6, f"{path} has no comment"
+    record = json.loads(file.bytes[360 : 352 + size].rstrip(b"\0"))
+    rows = [file.values("srow")[4 * row : 4 * row + 4] for row in range(3)]
+    to_lps = [sign * entry for sign, row in zip((-1, -1, 1), rows) for entry in row] + [0, 0, 0, 1]
+    found = {
+        "Dims": list(file.values("dim")[1:4]),
+        "VoxelType": {INT16: "int16", FLOAT32: "float32"}[file.value("datatype")],
+        "VoxelsSHA256": hashlib.sha256(file.voxel_bytes()).hexdigest(),
+    }
+    for key, value in found.items():
+        if record["Image"][key] != value:
+            sys.exit(f"{path}: {key} is {value}, and its record says {record['Image'][key]}")
+    apart = max(abs(one - other) for one, other in zip(record["Image"]["IndexToLPS"], to_lps))
+    if apart > 1e-4:
+        sys.exit(f"{path}: its affine is {apart} from that of its record")
+    if record["InputSHA256"] != hashlib.sha256(pathlib.Path(scan).read_bytes()).hexdigest():
+        sys.exit(f"{path}: its record names another scan than {scan}")
+
+
 def nifti2(scan, order):
     """The whole file as NIfTI-2 with doubles for voxels, in either byte order and without qform."""
     header = bytearray(540)
@@ -199,6 +225,7 @@ COMMANDS = {
     "same-place": same_place,
     "same-floats": same_floats,
     "synthetic": synthetic,
+    "recorded": recorded,
     "variants": variants,
 }
 

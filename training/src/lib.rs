@@ -1,5 +1,8 @@
 //! Trains the generators that mrisynth runs: stores of subjects, networks, losses, the loop and the ONNX export.
 
+// ndarray's macro for slices allows it for itself, which `forbid` would not let it.
+#![deny(unsafe_code)]
+
 pub mod adversarial;
 pub mod assess;
 pub mod average;

@@ -1,5 +1,7 @@
 //! The command `mrisynth-train`.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::Parser;

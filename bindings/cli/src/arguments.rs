@@ -25,7 +25,9 @@ Examples:
   mrisynth prepare subject_T2w.nii.gz -o prepared
   mrisynth segment prepared_T1w.nii.gz -o tissues.nii.gz
   mrisynth evaluate --reference real_T1w.nii.gz --synthetic synthetic_T1w.nii.gz
-  mrisynth model list";
+  mrisynth verify synthetic_T1w.nii.gz
+  mrisynth model list
+  mrisynth selftest";
 
 const SYNTHESIZE_EXAMPLES: &str = "\
 Examples:
@@ -66,11 +68,24 @@ Examples:
 const INFO_EXAMPLES: &str = "\
 Examples:
   mrisynth model info t1w-from-t2w
+  mrisynth model info --cpu
   mrisynth model info own.onnx --json";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:
+  mrisynth verify subject_T1w.nii.gz
+  mrisynth verify subject_T1w.nii.gz --input subject_T2w.nii.gz --json
+  mrisynth verify subject_T1w.nii.gz --model own.onnx";
+
+const SELFTEST_EXAMPLES: &str = "\
+Examples:
+  mrisynth selftest
+  mrisynth selftest --json > acceptance.json";
+
+const MODEL_VERIFY_EXAMPLES: &str = "\
+Examples:
   mrisynth model verify own.onnx
+  mrisynth model verify own.onnx --public-key maker.pub
   mrisynth model verify own.onnx --sha256 \"$(cut -d' ' -f1 own.onnx.sha256)\"";
 
 /// What stands below the options of every command.
@@ -100,6 +115,12 @@ pub enum Command {
     /// Measure how near synthetic images are to real ones, a pair or a study: fidelity, lesions, texture, volumes
     #[command(after_help = after_help(EVALUATE_EXAMPLES))]
     Evaluate(EvaluateArguments),
+    /// Check that an image is what its record says, and perhaps its scan and its model
+    #[command(after_help = after_help(VERIFY_EXAMPLES))]
+    Verify(VerifyArguments),
+    /// Check this installation: the whole road on a made-up scan, compared with results from where it was built
+    #[command(after_help = after_help(SELFTEST_EXAMPLES))]
+    Selftest(SelftestArguments),
     /// List, show or verify models
     #[command(after_help = after_help(LIST_EXAMPLES))]
     Model {
@@ -116,6 +137,8 @@ impl Command {
             Self::Synthesize(arguments) => arguments.run.json,
             Self::Segment(arguments) => arguments.json,
             Self::Evaluate(arguments) => evaluate::wants_json(arguments),
+            Self::Verify(arguments) => arguments.json,
+            Self::Selftest(arguments) => arguments.json,
             Self::Model { command: ModelCommand::List { json } | ModelCommand::Info { json, .. } } => *json,
             Self::Model { command: ModelCommand::Verify { .. } } => false,
         }
@@ -224,6 +247,10 @@ pub struct SynthesizeArguments {
     /// A model file to use instead of the embedded model
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// Who must have signed the model files that are given: a public key of minisign, or the file with it. The signature of FILE
+    /// is in FILE.minisig
+    #[arg(long, value_name = "KEY|FILE", requires = "model")]
+    pub public_key: Option<String>,
     /// Go back from the synthetic image too, and write a map of what is lost of the scan; in a batch a folder for them. A
     /// place to look at where it is high, no proof where it is low
     #[arg(long, value_name = "FILE")]
@@ -236,6 +263,34 @@ pub struct SynthesizeArguments {
     pub dtype: VoxelType,
     #[command(flatten)]
     pub run: RunArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArguments {
+    /// An image that mrisynth wrote as NIfTI
+    pub file: PathBuf,
+    /// The scan that it was made of; if not given, the file of the recorded name in the same folder, if there is one
+    #[arg(long, value_name = "SCAN")]
+    pub input: Option<PathBuf>,
+    /// The model file that made it; if not given, the embedded model of the recorded name
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Print one JSON object, also for an error
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SelftestArguments {
+    /// Threads to work on; 0: as many as the machine has cores
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=MAX_THREADS))]
+    pub threads: u16,
+    /// Print one JSON object, also for an error
+    #[arg(long)]
+    pub json: bool,
+    /// For developers: make the results the reference that is in this folder
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    pub write_reference: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -379,20 +434,29 @@ pub enum ModelCommand {
     #[command(after_help = after_help(INFO_EXAMPLES))]
     Info {
         /// The name of an embedded model, or a model file
-        #[arg(value_name = "NAME|FILE")]
-        model: PathBuf,
+        #[arg(value_name = "NAME|FILE", required_unless_present = "cpu")]
+        model: Option<PathBuf>,
+        /// Show the instructions that networks run with on this processor, and those that it has
+        #[arg(long)]
+        cpu: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
     /// Load a model file with every check, without using it
-    #[command(after_help = after_help(VERIFY_EXAMPLES))]
+    #[command(after_help = after_help(MODEL_VERIFY_EXAMPLES))]
     Verify {
         /// The model file
         file: PathBuf,
         /// The SHA-256 that the file must have
         #[arg(long, value_name = "HEX", value_parser = parse_sha256)]
         sha256: Option<String>,
+        /// Who must have signed the file: a public key of minisign, or the file with it
+        #[arg(long, value_name = "KEY|FILE")]
+        public_key: Option<String>,
+        /// The signature, if it is not in FILE.minisig
+        #[arg(long, value_name = "FILE.minisig", requires = "public_key")]
+        signature: Option<PathBuf>,
     },
 }
 
@@ -415,15 +479,8 @@ fn scaling_parser() -> impl TypedValueParser<Value = Scaling> {
 }
 
 fn voxel_type_parser() -> impl TypedValueParser<Value = VoxelType> {
-    PossibleValuesParser::new(["float32", "int16", "uint16", "uint8", "float64"]).map(|name| {
-        match name.as_str() {
-            "int16" => VoxelType::Int16,
-            "uint16" => VoxelType::Uint16,
-            "uint8" => VoxelType::Uint8,
-            "float64" => VoxelType::Float64,
-            _ => VoxelType::Float32,
-        }
-    })
+    PossibleValuesParser::new(["float32", "int16", "uint16", "uint8", "float64"])
+        .try_map(|name| VoxelType::named(&name).ok_or("no voxel type"))
 }
 
 fn parse_sha256(text: &str) -> Result<String, String> {

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mrisynth::model::Contrast;
-use mrisynth::{Error, Result, nifti};
+use mrisynth::provenance::says_synthetic;
+use mrisynth::{Error, Result, nifti, regular_file};
 use mrisynth_evaluation::folder;
 use serde_json::{Value, json};
 
@@ -16,6 +17,8 @@ pub const IS_SYNTHETIC: &str = "it is synthetic";
 /// The version of BIDS whose names are used.
 const BIDS_VERSION: &str = "1.10.0";
 const DESCRIPTION: &str = "dataset_description.json";
+/// A JSON file beside a scan is not longer than this, in bytes.
+const MAX_JSON_BYTES: u64 = 16 << 20;
 
 /// What a folder holds.
 #[derive(Debug)]
@@ -130,7 +133,7 @@ pub fn is_synthetic(scan: &Path) -> bool {
     let named = ScanName::of(scan).is_some_and(|name| name.says_synthetic());
     let sidecar = || read_json(&sidecar_path(scan)).is_some_and(|json| json["Synthetic"] == true);
     // What cannot be read will fail where that is told.
-    let header = || nifti::description(scan).is_ok_and(|text| text.starts_with("SYNTHETIC"));
+    let header = || nifti::description(scan).is_ok_and(|text| says_synthetic(&text));
     named || sidecar() || header()
 }
 
@@ -141,7 +144,8 @@ fn is_ours(description: &Path) -> bool {
 }
 
 fn read_json(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    let text = regular_file::read(path, MAX_JSON_BYTES, Error::InvalidArgument).ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 /// Names in a folder in their order, without hidden ones.

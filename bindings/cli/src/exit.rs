@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use mrisynth::{Error, Result};
 
 /// How a run can end.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
     /// The exit code. Codes never change their meaning.
     pub code: u8,

@@ -1,10 +1,9 @@
 //! Ends the command at once on Ctrl-C or when it is asked to terminate, with nothing half done left behind.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mrisynth::Error;
+use mrisynth::{Error, temporary};
 
 use crate::{exit, report};
 
@@ -38,22 +37,22 @@ pub fn uninterrupted<T>(work: impl FnOnce() -> T) -> T {
 
 /// A hidden folder, which vanishes with the command too.
 #[derive(Debug)]
-pub struct StagingFolder(PathBuf);
+pub struct StagingFolder(temporary::Folder);
 
 impl StagingFolder {
-    /// Makes one in the folder `beside`.
+    /// Makes one in the folder `beside`, without those there that a killed command has left.
     ///
     /// # Errors
     /// Those of making a folder.
     pub fn new_in(beside: &Path) -> std::io::Result<Self> {
         let mut staged = staged();
-        let folder = tempfile::Builder::new().prefix(".mrisynth-").tempdir_in(beside)?.keep();
-        staged.push(folder.clone());
+        let folder = temporary::Folder::new_in(beside)?;
+        staged.push(folder.path().to_owned());
         Ok(Self(folder))
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 }
 
@@ -70,5 +69,5 @@ fn staged() -> MutexGuard<'static, Vec<PathBuf>> {
 
 /// Removes a folder; a file that another thread makes meanwhile asks for another attempt.
 fn remove(folder: &Path) {
-    let _ = (0..ATTEMPTS).find(|_| fs::remove_dir_all(folder).is_ok() || !folder.exists());
+    let _ = (0..ATTEMPTS).find(|_| temporary::remove_folder(folder).is_ok() || !folder.exists());
 }

@@ -1,5 +1,19 @@
 //! The `mrisynth` command: arguments in, calls of the library, a report and an exit code out.
 
+#![forbid(unsafe_code)]
+// Nothing that a caller or a file brings may panic; where one of these is shown to be unreachable, it says why.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod arguments;
 mod batch;
 mod dataset;
@@ -14,12 +28,15 @@ mod prepare;
 mod report;
 mod run;
 mod segment;
+mod selftest;
 mod sheet;
 mod synthesize;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use mrisynth::model::LoadOptions;
 
 use arguments::{Arguments, Command, ModelCommand};
 use exit::Ending;
@@ -43,9 +60,18 @@ fn run(command: &Command) -> mrisynth::Result<Ending> {
         Command::Segment(arguments) => segment::run(arguments).map(done),
         Command::Synthesize(arguments) => synthesize::run(arguments),
         Command::Model { command: ModelCommand::List { json } } => model::list(*json).map(done),
-        Command::Model { command: ModelCommand::Info { model, json } } => model::info(model, *json).map(done),
-        Command::Model { command: ModelCommand::Verify { file, sha256 } } => {
-            model::verify(file, sha256.as_deref()).map(done)
+        Command::Model { command: ModelCommand::Info { model, cpu, json } } => {
+            model::info(model.as_deref(), *cpu, *json).map(done)
         }
+        Command::Model { command: ModelCommand::Verify { file, sha256, public_key, signature } } => {
+            let options = LoadOptions {
+                sha256: sha256.clone(),
+                signer: model::signer(public_key.as_deref(), signature.clone())?,
+                ..LoadOptions::default()
+            };
+            model::verify(file, &options).map(done)
+        }
+        Command::Verify(arguments) => verify::run(arguments).map(done),
+        Command::Selftest(arguments) => selftest::run(arguments),
     }
 }

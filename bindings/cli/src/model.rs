@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use mrisynth::model::{LoadOptions, Model};
+use mrisynth::kernels::Tier;
+use mrisynth::model::{LoadOptions, Model, Signer};
 use mrisynth::{Error, Result};
 use serde::Serialize;
 
@@ -33,6 +34,11 @@ impl Identity {
         }
     }
 
+    /// SHA-256 of the model file.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     /// The model's name and version.
     pub fn name_and_version(&self) -> (&str, &str) {
         (&self.name, &self.version)
@@ -49,6 +55,14 @@ struct Information {
     #[serde(flatten)]
     identity: Identity,
     card: BTreeMap<String, String>,
+}
+
+impl Information {
+    fn of(model: &Model) -> Self {
+        let entries = model.card().entries();
+        let card = entries.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Self { identity: Identity::of(model), card }
+    }
 }
 
 /// Prints the embedded models.
@@ -68,32 +82,69 @@ pub fn list(json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Prints the card of an embedded model or a model file.
+/// Prints the card of an embedded model or a model file, or with `cpu` what networks run with; or both.
 ///
 /// # Errors
-/// Those of loading it, and of printing.
-pub fn info(name_or_file: &Path, json: bool) -> Result<()> {
-    let model = find(name_or_file)?;
-    let entries = model.card().entries();
+/// Those of loading the model, and of printing.
+pub fn info(name_or_file: Option<&Path>, cpu: bool, json: bool) -> Result<()> {
+    let model = name_or_file.map(find).transpose()?;
+    let cpu = cpu.then(Processor::this);
     if json {
-        let card = entries.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        return print_json(&Information { identity: Identity::of(&model), card });
+        let model = model.as_ref().map(Information::of);
+        return print_json(&Answer { model, cpu });
     }
-    for (key, value) in entries {
-        print(&one_line(&format!("{key}: {value}")))?;
+    if let Some(model) = model {
+        for (key, value) in model.card().entries() {
+            print(&one_line(&format!("{key}: {value}")))?;
+        }
+        print(&format!("sha256: {}", model.sha256()))?;
     }
-    print(&format!("sha256: {}", model.sha256()))
+    cpu.map_or(Ok(()), |Processor { tier, available }| {
+        print(&format!("CPU tier: {tier} (this processor has {})", available.join(", ")))
+    })
+}
+
+/// What `info` tells as JSON.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    model: Option<Information>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu: Option<Processor>,
+}
+
+/// The instructions that networks run with, and those that the processor has.
+#[derive(Serialize)]
+pub struct Processor {
+    pub tier: &'static str,
+    available: Vec<&'static str>,
+}
+
+impl Processor {
+    /// The processor of this machine.
+    pub fn this() -> Self {
+        Self { tier: Tier::current_name(), available: Tier::available().map(Tier::name).collect() }
+    }
+}
+
+/// Who must have signed model files, if anyone.
+///
+/// # Errors
+/// Those of [`Signer::new`].
+pub fn signer(public_key: Option<&str>, signature: Option<PathBuf>) -> Result<Option<Signer>> {
+    public_key.map(|key| Signer::new(key, signature)).transpose()
 }
 
 /// Loads a model file with every check and says that it is sound.
 ///
 /// # Errors
 /// What is wrong with the file.
-pub fn verify(file: &Path, sha256: Option<&str>) -> Result<()> {
-    let model =
-        Model::open(file, &LoadOptions { sha256: sha256.map(str::to_owned), ..LoadOptions::default() })?;
+pub fn verify(file: &Path, options: &LoadOptions) -> Result<()> {
+    let model = Model::open(file, options)?;
     let card = model.card();
-    print(&one_line(&format!("{}  version {}  SHA-256 {}  OK", card.name, card.version, model.sha256())))
+    let signed = if options.signer.is_some() { "  signature OK" } else { "" };
+    let (name, version, sha256) = (&card.name, &card.version, model.sha256());
+    print(&one_line(&format!("{name}  version {version}  SHA-256 {sha256}{signed}  OK")))
 }
 
 fn embedded() -> impl Iterator<Item = Result<Model>> {

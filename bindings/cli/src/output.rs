@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use mrisynth::{Error, Result};
+use mrisynth::nifti::{self, Header, VoxelType, WriteOptions};
+use mrisynth::provenance::Provenance;
+use mrisynth::{Error, Result, Volume, whole_file};
 use tempfile::TempPath;
 
 use crate::interrupt::{StagingFolder, uninterrupted};
@@ -40,9 +42,7 @@ impl Outputs {
             if places[..index].iter().any(|earlier| same_place(earlier, place)) {
                 return invalid("two of the results would go there");
             }
-            if place.is_dir() {
-                return invalid("a folder, where a file is to go");
-            }
+            whole_file::check_place(place)?;
             if !overwrite && place.symlink_metadata().is_ok() {
                 return Err(Error::io(place, already_exists()));
             }
@@ -126,6 +126,7 @@ impl Staging<'_> {
                 return Err(fault);
             }
         }
+        self.outputs.places.iter().for_each(|place| whole_file::sync_folder(&folder_of(place)));
         Ok(())
     }
 }
@@ -177,6 +178,28 @@ fn make_folders(folder: &Path, steps: &mut Vec<Step>) -> io::Result<()> {
     fs::create_dir(folder)?;
     steps.push(Step::Folder(folder.to_owned()));
     Ok(())
+}
+
+/// Writes an image with its origin, in the header and in an extension, to where it is until all results are whole.
+///
+/// # Errors
+/// Those of [`nifti::write`].
+pub fn write_image(
+    staging: &Staging<'_>,
+    place: &Path,
+    volume: &Volume,
+    header: &Header,
+    provenance: &Provenance,
+    voxel_type: VoxelType,
+) -> Result<()> {
+    let extension = provenance.to_json()?;
+    let options = WriteOptions {
+        voxel_type,
+        description: provenance.description(),
+        extension: Some(&extension),
+        overwrite: false,
+    };
+    staging.write(place, |path| nifti::write(path, volume, header, &options))
 }
 
 fn has_ending(path: &Path, ending: &str) -> bool {

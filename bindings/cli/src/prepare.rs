@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use mrisynth::model::Contrast;
-use mrisynth::nifti::{self, Header, Image, VoxelType, WriteOptions};
+use mrisynth::nifti::{Header, Image, VoxelType};
 use mrisynth::prepare::{BiasCorrection, Prepared, Record, correct_as_itk};
-use mrisynth::provenance::SourceFile;
+use mrisynth::provenance::{Provenance, SourceFile, says_synthetic};
 use mrisynth::{Error, Result, Transform, Volume, prepare};
 use ndarray::Array3;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::batch::{self, Item, Plan};
 use crate::dataset::{Dataset, IS_SYNTHETIC, is_synthetic};
 use crate::exit::{self, Ending};
 use crate::names::ScanName;
-use crate::output::{Kept, Outputs, Staging, sidecar_path};
+use crate::output::{Kept, Outputs, Staging, sidecar_path, write_image};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
     IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, on_threads, read_mask,
@@ -54,6 +54,8 @@ pub struct Success {
 /// `prepare.json`: the library's record, and which file it is about.
 #[derive(Serialize)]
 struct RecordFile<'a> {
+    /// Whether the scan was synthetic, and so is what was made of it.
+    synthetic: bool,
     input: &'a str,
     input_sha256: &'a str,
     accept_implausible: bool,
@@ -133,7 +135,8 @@ pub fn prepare_scan(arguments: &PrepareArguments, task: &Task, console: &Console
     let names = if arguments.bias_only { &BIAS_ONLY[..] } else { &ALL[..] };
     let outputs = Outputs::check(places(task, names), &kept(arguments, task), arguments.run.force)?;
     let image = read_scan(&task.input, console)?;
-    let results = Results { arguments, task, console, image: &image, outputs: &outputs };
+    let source = SourceFile::read(&task.input)?;
+    let results = Results { arguments, task, console, image: &image, source, outputs: &outputs };
     let record = if arguments.bias_only {
         results.write_corrected()?;
         None
@@ -171,6 +174,7 @@ struct Results<'a> {
     task: &'a Task,
     console: &'a Console,
     image: &'a Image,
+    source: SourceFile,
     outputs: &'a Outputs,
 }
 
@@ -247,10 +251,26 @@ impl Results<'_> {
         voxel_type: VoxelType,
         what: &str,
     ) -> Result<()> {
-        let description = format!("{what} by mrisynth {}", env!("CARGO_PKG_VERSION"));
-        let options =
-            WriteOptions { voxel_type, description: &description, extension: None, overwrite: false };
-        staging.write(&self.task.output.join(name), |path| nifti::write(path, volume, header, &options))
+        let origin = Provenance::derived(
+            self.description(what),
+            self.source.clone(),
+            Vec::new(),
+            self.is_synthetic(),
+            self.arguments.run.accept_implausible,
+        );
+        let origin = origin.of_image(volume, voxel_type);
+        write_image(staging, &self.task.output.join(name), volume, header, &origin, voxel_type)
+    }
+
+    /// What is prepared of a synthetic image says so too.
+    fn description(&self, what: &str) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        let of = if self.is_synthetic() { "SYNTHETIC: " } else { "" };
+        format!("{of}{what} by mrisynth {version}")
+    }
+
+    fn is_synthetic(&self) -> bool {
+        says_synthetic(self.image.header.description())
     }
 
     fn write_text(&self, staging: &Staging<'_>, name: &str, text: &str) -> Result<()> {
@@ -258,10 +278,10 @@ impl Results<'_> {
     }
 
     fn record_file(&self, record: &Record) -> Result<String> {
-        let source = SourceFile::read(&self.task.input)?;
         let file = RecordFile {
-            input: &source.name,
-            input_sha256: &source.sha256,
+            synthetic: self.is_synthetic(),
+            input: &self.source.name,
+            input_sha256: &self.source.sha256,
             accept_implausible: self.arguments.run.accept_implausible,
             record,
         };

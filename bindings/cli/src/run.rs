@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mrisynth::control::LogLevel;
 use mrisynth::nifti::{self, Image};
+use mrisynth::provenance::says_synthetic;
 use mrisynth::{Control, Error, Grid, Limits, Result};
 use mrisynth_evaluation::threads;
 use ndarray::Array3;
@@ -94,7 +95,7 @@ pub fn check_input(input: &Path) -> Result<()> {
 pub fn read_scan(path: &Path, console: &Console) -> Result<Image> {
     let image = console.timed("reading", || nifti::read(path, &Limits::default()))?;
     image.warnings.iter().for_each(|warning| console.log(LogLevel::Warning, warning));
-    if image.header.description().starts_with("SYNTHETIC") {
+    if says_synthetic(image.header.description()) {
         console.log(LogLevel::Warning, "the scan is itself synthetic");
     }
     Ok(image)

@@ -1,11 +1,11 @@
 //! `mrisynth synthesize`: one scan in, its synthetic other contrast out.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use mrisynth::control::LogLevel;
 use mrisynth::model::{Contrast, LoadOptions, Model};
-use mrisynth::nifti::{self, Image, VoxelType, WriteOptions};
+use mrisynth::nifti::{Image, VoxelType};
 use mrisynth::prepare::{self, Prepared};
 use mrisynth::provenance::{Provenance, SourceFile};
 use mrisynth::residual::{self, Residual, RoundTrip, Summary, round_trip, round_trip_prepared};
@@ -17,9 +17,9 @@ use crate::arguments::SynthesizeArguments;
 use crate::batch::{self, Item, Plan};
 use crate::dataset::{Dataset, IS_SYNTHETIC, is_synthetic, write_description};
 use crate::exit::{self, Ending};
-use crate::model::Identity;
+use crate::model::{self, Identity};
 use crate::names::ScanName;
-use crate::output::{Kept, Outputs, Staging, is_nifti_name, sidecar_path};
+use crate::output::{Kept, Outputs, Staging, is_nifti_name, sidecar_path, write_image};
 use crate::report::{Console, one_line, print, print_json};
 use crate::run::{
     IS_INPUT, IS_INPUTS_SIDECAR, IS_MASK, Task, check_input, check_single, name_of, on_threads, read_mask,
@@ -262,25 +262,21 @@ impl Synthesis<'_> {
     /// without; its JSON file and the map hold the residual's figures.
     fn write(&self, staging: &Staging<'_>, results: &Results<'_>, provenance: Provenance) -> Result<()> {
         let task = results.task;
-        let write = |place: &Path, volume: &Volume, provenance: &Provenance, voxel_type| {
-            let extension = provenance.to_json()?;
-            let options = WriteOptions {
-                voxel_type,
-                description: provenance.description(),
-                extension: Some(&extension),
-                overwrite: false,
-            };
-            staging.write(place, |path| nifti::write(path, volume, &results.image.header, &options))
-        };
-        write(&task.output, &results.synthetic, &provenance, self.arguments.dtype)?;
-        let mut provenance = provenance;
+        let header = &results.image.header;
+        let of_map = provenance.clone().of_residual();
+        let warnings = self.console.warnings();
+        let mut provenance = provenance
+            .with_quality_control(&results.synthetic, &warnings)
+            .of_image(&results.synthetic, self.arguments.dtype);
+        write_image(staging, &task.output, &results.synthetic, header, &provenance, self.arguments.dtype)?;
         if let (Some(place), Some(residual), Some(back)) =
             (&task.residual, &results.residual, &self.models.back)
         {
             provenance = provenance.with_residual(back, &residual.summary);
-            let of_map = provenance.clone().of_residual();
+            let voxel_type = VoxelType::Float32;
+            let of_map = of_map.with_residual(back, &residual.summary).of_image(&residual.map, voxel_type);
             staging.write_bytes(&sidecar_path(place), of_map.to_sidecar()?.as_bytes())?;
-            write(place, &residual.map, &of_map, VoxelType::Float32)?;
+            write_image(staging, place, &residual.map, header, &of_map, voxel_type)?;
         }
         staging.write_bytes(&sidecar_path(&task.output), provenance.to_sidecar()?.as_bytes())?;
         if let Some(sheet) = &task.sheet {
@@ -350,10 +346,16 @@ struct Models {
 
 impl Models {
     fn load(arguments: &SynthesizeArguments) -> Result<Self> {
-        let there = Model::for_target(arguments.model.as_deref(), arguments.to)?;
+        let options = load_options(arguments)?;
+        let there = Model::for_target(arguments.model.as_deref(), arguments.to, &options)?;
         let back = arguments.residual.as_ref().map(|_| load_back(&there, arguments)).transpose()?;
         Ok(Self { there, back })
     }
+}
+
+fn load_options(arguments: &SynthesizeArguments) -> Result<LoadOptions> {
+    let signer = model::signer(arguments.public_key.as_deref(), None)?;
+    Ok(LoadOptions { signer, ..LoadOptions::default() })
 }
 
 /// The model that leads back from what `there` synthesizes: the one that the arguments name, or the embedded one.
@@ -361,7 +363,7 @@ fn load_back(there: &Model, arguments: &SynthesizeArguments) -> Result<Model> {
     let Some(path) = &arguments.residual_model else {
         return residual::embedded_back(there);
     };
-    let back = Model::open(path, &LoadOptions::default())?;
+    let back = Model::open(path, &load_options(arguments)?)?;
     residual::check_back(there, &back).map_err(|fault| fault.in_file(path))?;
     Ok(back)
 }

@@ -63,11 +63,63 @@ fn a_file_is_verified() {
 }
 
 #[test]
+fn the_instructions_in_use_are_told_and_can_be_chosen() {
+    let workplace = Workplace::new();
+    let cpu = workplace.run(["model", "info", "--cpu", "--json"]).succeeded().json();
+    let available = cpu["cpu"]["available"].as_array().unwrap();
+    assert!(available.contains(&"generic".into()) && available.contains(&cpu["cpu"]["tier"]), "{cpu}");
+    assert_eq!(cpu.get("name"), None);
+    let both = workplace.run(["model", "info", "t1w-from-t2w", "--cpu", "--json"]).succeeded().json();
+    assert_eq!((&both["name"], &both["cpu"]), (&"t1w-from-t2w".into(), &cpu["cpu"]));
+    for tier in ["generic", "none"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mrisynth"));
+        let output = command.args(["model", "info", "--cpu"]).env("MRISYNTH_KERNELS", tier).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with(&format!("CPU tier: {tier} (this processor has ")), "{text}");
+    }
+    assert_eq!(workplace.run(["model", "info"]).code(), 2);
+}
+
+#[test]
+fn a_signed_file_is_verified() {
+    let workplace = Workplace::new();
+    let signed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/signed");
+    for name in ["middle_slice.onnx", "middle_slice.onnx.minisig", "key.pub", "other.pub"] {
+        fs::copy(signed.join(name), workplace.path(name)).unwrap();
+    }
+    let verify = |key: &str| workplace.run(["model", "verify", "middle_slice.onnx", "--public-key", key]);
+    let outcome = verify("key.pub").succeeded();
+    assert!(outcome.stdout().ends_with("signature OK  OK\n"), "{}", outcome.stdout());
+    let key = fs::read_to_string(workplace.path("key.pub")).unwrap();
+    verify(key.lines().last().unwrap()).succeeded();
+    verify("other.pub").failed(13, "its signature is by another key");
+    verify("none.pub").failed(11, "neither a public key of minisign nor a file with one");
+    fs::rename(workplace.path("middle_slice.onnx.minisig"), workplace.path("elsewhere.minisig")).unwrap();
+    verify("key.pub").failed(12, "middle_slice.onnx.minisig");
+    let elsewhere = ["--public-key", "key.pub", "--signature", "elsewhere.minisig"];
+    workplace.run(["model", "verify", "middle_slice.onnx"].into_iter().chain(elsewhere)).succeeded();
+
+    common::write_volume(&workplace.path("scan.nii.gz"), &common::phantom());
+    let synthesize = |key: &str| {
+        let arguments = format!("-o out.nii --to t1w --model middle_slice.onnx --public-key {key}");
+        workplace.synthesize(&arguments)
+    };
+    synthesize("key.pub").failed(12, "middle_slice.onnx.minisig");
+    fs::rename(workplace.path("elsewhere.minisig"), workplace.path("middle_slice.onnx.minisig")).unwrap();
+    synthesize("other.pub").failed(13, "its signature is by another key");
+    synthesize("key.pub").succeeded();
+}
+
+#[test]
 fn help_and_version_are_on_standard_output() {
     let workplace = Workplace::new();
     for command in [
         &["synthesize"][..],
         &["prepare"],
+        &["segment"],
+        &["evaluate"],
+        &["verify"],
+        &["selftest"],
         &["model"],
         &["model", "list"],
         &["model", "info"],

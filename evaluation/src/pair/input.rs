@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mrisynth::provenance::says_synthetic;
 use mrisynth::{Error, Limits, Volume, nifti};
 use ndarray::Array3;
 use rayon::prelude::*;
@@ -159,7 +160,7 @@ impl Input {
     /// An image that was read, by the name that messages shall have for it.
     pub fn of_image(name: impl Into<PathBuf>, image: nifti::Image) -> Self {
         Self {
-            says_synthetic: image.header.description().starts_with("SYNTHETIC"),
+            says_synthetic: says_synthetic(image.header.description()),
             warnings: image.warnings,
             ..Self::new(name, image.volume)
         }

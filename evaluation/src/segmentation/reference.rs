@@ -18,7 +18,7 @@ use crate::pair::plausible::Doubts;
 pub const DESCRIPTION: &str = "reference segmentation by mrisynth, not for clinical use";
 /// See [`DESCRIPTION`].
 pub const DESCRIPTION_OF_SYNTHETIC: &str =
-    "reference segmentation (SYNTHETIC scan) by mrisynth, not for clinical use";
+    "SYNTHETIC scan's reference segmentation by mrisynth, not for clinical use";
 
 /// Everything that there may be of one scan: as files, or read.
 #[derive(Clone, Debug, PartialEq)]

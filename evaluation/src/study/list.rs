@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use mrisynth::regular_file;
+
 use super::{Case, Cohort, Study};
 use crate::pair::Pair;
 use crate::{Error, Result};
@@ -28,18 +30,10 @@ const MAX_BYTES: u64 = 16 << 20;
 /// # Errors
 /// Those of reading the file; [`Error::Invalid`] with all faulty lines, in [`mrisynth::Error::InFile`].
 pub fn read(path: &Path) -> Result<Study> {
-    let bytes = std::fs::metadata(path).map_err(|fault| mrisynth::Error::io(path, fault))?.len();
-    if bytes > MAX_BYTES {
-        return Err(in_file(path, format!("{bytes} bytes: too long for a list of images")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|fault| mrisynth::Error::io(path, fault))?;
+    let text = regular_file::read_text(path, MAX_BYTES, mrisynth::Error::InvalidArgument)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let study = parse(&text, folder).and_then(Study::new);
     study.map_err(|fault| mrisynth::Error::from(fault).in_file(path).into())
-}
-
-fn in_file(path: &Path, fault: String) -> Error {
-    mrisynth::Error::InvalidArgument(fault).in_file(path).into()
 }
 
 fn parse(text: &str, folder: &Path) -> Result<Vec<Case>> {

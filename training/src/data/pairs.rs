@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mrisynth::prepare::brain;
 use mrisynth::prepare::normalize::{self, Scale};
+use mrisynth::provenance::says_synthetic;
 use mrisynth::{Contrast, Limits, Volume, nifti, plausible};
 use ndarray::Array3;
 
@@ -16,8 +17,6 @@ const STATE: &str = "state";
 const LESIONS: &str = "lesions";
 /// Corners of two grids that lie farther apart than this, in millimetres, are not on one grid.
 const GRID_TOLERANCE: f64 = 0.01;
-/// How the description of an image begins that `mrisynth synthesize` has made.
-const SYNTHETIC: &str = "SYNTHETIC";
 
 /// How much has been done to the scans of a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +196,7 @@ impl PairFiles {
 
     fn read_scan(&self, path: &Path) -> Result<Volume, Error> {
         let image = self.read_image(path)?;
-        if image.header.description().starts_with(SYNTHETIC) {
+        if says_synthetic(image.header.description()) {
             let fault = format!("{} is synthetic, by its own description", path.display());
             return Err(Error::study(&self.id, fault));
         }

@@ -3,11 +3,10 @@
 mod study;
 mod table;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use mrisynth::control::LogLevel;
-use mrisynth::{Error, Limits, Result};
+use mrisynth::{Error, Limits, Result, regular_file};
 use mrisynth_evaluation::pair::input::check_files;
 use mrisynth_evaluation::pair::{self, Evaluation, Pair};
 use mrisynth_evaluation::threads;
@@ -139,12 +138,7 @@ fn options(arguments: &EvaluateArguments) -> Result<pair::Options> {
 }
 
 fn read_table(file: &Path) -> Result<LabelTable> {
-    let bytes = fs::metadata(file).map_err(|fault| Error::io(file, fault))?.len();
-    if bytes > MAX_TABLE_BYTES {
-        let fault = format!("{bytes} bytes: too long for a table of labels");
-        return Err(Error::InvalidArgument(fault).in_file(file));
-    }
-    let text = fs::read_to_string(file).map_err(|fault| Error::io(file, fault))?;
+    let text = regular_file::read_text(file, MAX_TABLE_BYTES, Error::InvalidArgument)?;
     LabelTable::parse(&text).map_err(|fault| Error::from(fault).in_file(file))
 }
 

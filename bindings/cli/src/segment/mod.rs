@@ -5,7 +5,8 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use mrisynth::control::LogLevel;
-use mrisynth::nifti::{self, Header, VoxelType, WriteOptions};
+use mrisynth::nifti::{self, Header, VoxelType};
+use mrisynth::provenance::{Provenance, SourceFile};
 use mrisynth::{Error, Grid, Limits, Result, Volume};
 use mrisynth_evaluation::pair::input::{Input, check_files};
 use mrisynth_evaluation::segmentation::lesions::Sequence;
@@ -15,9 +16,12 @@ use mrisynth_evaluation::threads;
 use serde::Serialize;
 
 use crate::arguments::SegmentArguments;
-use crate::output::{Kept, Outputs, is_nifti_name, require_folder_of};
+use crate::output::{Kept, Outputs, Staging, is_nifti_name, require_folder_of, sidecar_path, write_image};
 use crate::report::{Console, Verbosity, print, print_json};
 use crate::run::thread_count;
+
+/// What an output's fault is that would replace what is read, or the JSON file beside it.
+const IS_INPUT: &str = "it would replace an input";
 
 const NOTICE: &str = "Research software: a reference to compare images by, not a measurement of a patient.";
 
@@ -108,14 +112,8 @@ pub fn run(arguments: &SegmentArguments) -> Result<()> {
     })?;
     found.warnings.iter().for_each(|warning| console.log(LogLevel::Warning, warning));
 
-    let labels = found.on(&place.grid, &found.tissues.labels, f32::from)?;
-    let staging = outputs.stage()?;
-    staging.write(&arguments.output, |path| place.write(path, &labels, synthetic))?;
-    if let (Some(file), Some(lesions)) = (&arguments.lesions_output, &found.lesions) {
-        let mask = found.on(&place.grid, &lesions.mask, |lesion| f32::from(u8::from(lesion)))?;
-        staging.write(file, |path| place.write(path, &mask, synthetic))?;
-    }
-    staging.publish()?;
+    let made = Made { files: &files, arguments, place: &place, synthetic };
+    made.write(&outputs, &found)?;
 
     let report = Report::new(&files, arguments, &place.grid, synthetic, &found);
     match (arguments.json, arguments.quiet) {
@@ -138,16 +136,20 @@ fn files(arguments: &SegmentArguments) -> Scans<PathBuf> {
 }
 
 fn check_outputs(files: &Scans<PathBuf>, arguments: &SegmentArguments) -> Result<Outputs> {
-    let places: Vec<PathBuf> = arguments.lesions_output.iter().chain([&arguments.output]).cloned().collect();
-    for place in &places {
+    let images: Vec<PathBuf> = arguments.lesions_output.iter().chain([&arguments.output]).cloned().collect();
+    for place in &images {
         if !is_nifti_name(place) {
             let fault = "a segmentation's name must end in .nii or .nii.gz";
             return Err(Error::InvalidArgument(fault.into()).in_file(place));
         }
         require_folder_of(place)?;
     }
-    let kept: Vec<Kept> = files.parts().map(|input| (input.clone(), "it would replace an input")).collect();
-    Outputs::check(places, &kept, arguments.force)
+    let kept: Vec<Kept> = files
+        .parts()
+        .flat_map(|input| [(input.clone(), IS_INPUT), (sidecar_path(input), IS_INPUT)])
+        .collect();
+    let with_sidecar = |image: &PathBuf| [sidecar_path(image), image.clone()];
+    Outputs::check(images.iter().flat_map(with_sidecar).collect(), &kept, arguments.force)
 }
 
 /// Where the scan's voxels lie, as its file has it.
@@ -156,13 +158,48 @@ struct Place {
     header: Header,
 }
 
-impl Place {
-    fn write(&self, path: &Path, labels: &Volume, synthetic: bool) -> Result<()> {
+/// What is made of the files, and where it goes.
+struct Made<'a> {
+    files: &'a Scans<PathBuf>,
+    arguments: &'a SegmentArguments,
+    place: &'a Place,
+    /// Whether the scan is.
+    synthetic: bool,
+}
+
+impl Made<'_> {
+    fn write(&self, outputs: &Outputs, found: &Segmentation) -> Result<()> {
+        let (grid, staging, origin) = (&self.place.grid, outputs.stage()?, self.origin()?);
+        let labels = found.on(grid, &found.tissues.labels, f32::from)?;
+        self.write_image(&staging, &self.arguments.output, &labels, &origin)?;
+        if let (Some(file), Some(lesions)) = (&self.arguments.lesions_output, &found.lesions) {
+            let mask = found.on(grid, &lesions.mask, |lesion| f32::from(u8::from(lesion)))?;
+            self.write_image(&staging, file, &mask, &origin)?;
+        }
+        staging.publish()
+    }
+
+    fn origin(&self) -> Result<Provenance> {
         let description =
-            if synthetic { reference::DESCRIPTION_OF_SYNTHETIC } else { reference::DESCRIPTION };
-        let options =
-            WriteOptions { voxel_type: VoxelType::Label, description, extension: None, overwrite: true };
-        nifti::write(path, labels, &self.header, &options)
+            if self.synthetic { reference::DESCRIPTION_OF_SYNTHETIC } else { reference::DESCRIPTION };
+        let mut sources = self.files.parts().map(|file| SourceFile::read(file));
+        // The scan is the first part.
+        let scan = sources.next().unwrap_or_else(|| SourceFile::read(&self.files.scan))?;
+        let others = sources.collect::<Result<_>>()?;
+        let accepted = self.arguments.accept_implausible;
+        Ok(Provenance::derived(description.into(), scan, others, self.synthetic, accepted))
+    }
+
+    fn write_image(
+        &self,
+        staging: &Staging<'_>,
+        place: &Path,
+        volume: &Volume,
+        origin: &Provenance,
+    ) -> Result<()> {
+        let origin = origin.clone().of_image(volume, VoxelType::Label);
+        write_image(staging, place, volume, &self.place.header, &origin, VoxelType::Label)?;
+        staging.write_bytes(&sidecar_path(place), origin.to_sidecar()?.as_bytes())
     }
 }
 

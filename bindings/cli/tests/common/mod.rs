@@ -49,8 +49,18 @@ impl Workplace {
     }
 
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Outcome {
+        self.run_in([("", ""); 0], arguments)
+    }
+
+    /// The same with these environment variables.
+    pub fn run_in<S: AsRef<OsStr>>(
+        &self,
+        environment: impl IntoIterator<Item = (&'static str, &'static str)>,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mrisynth"));
-        Outcome(command.args(arguments).current_dir(self.folder.path()).output().unwrap())
+        command.args(arguments).envs(environment).current_dir(self.folder.path());
+        Outcome(command.output().unwrap())
     }
 
     /// Runs `mrisynth synthesize scan.nii.gz --prepared` with more arguments, parted by spaces.

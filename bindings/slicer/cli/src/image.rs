@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mrisynth::nifti::{self, Header, VoxelType, WriteOptions};
-use mrisynth::provenance::Provenance;
+use mrisynth::provenance::{Provenance, says_synthetic};
 use mrisynth::{Error, Limits, Result, Volume};
 
 use crate::nrrd;
@@ -53,10 +53,6 @@ pub fn read(path: &Path) -> Result<Scan> {
     }
 }
 
-fn says_synthetic(description: &str) -> bool {
-    description.starts_with("SYNTHETIC")
-}
-
 /// Checks, before any work, that an output of this name can be written.
 ///
 /// # Errors
@@ -75,6 +71,8 @@ pub fn check_name(path: &Path) -> Result<()> {
 /// # Errors
 /// Those of [`nrrd::write`] and [`nifti::write`].
 pub fn write(path: &Path, synthetic: &Volume, scan: &Scan, provenance: &Provenance) -> Result<()> {
+    // NRRD stores the same floats as NIfTI.
+    let provenance = provenance.clone().of_image(synthetic, VoxelType::Float32);
     let (description, record) = (provenance.description(), provenance.to_json()?);
     match Format::of(path) {
         Format::Nrrd => nrrd::write(path, synthetic, description, &record),

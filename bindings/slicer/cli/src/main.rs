@@ -1,6 +1,20 @@
 //! `mrisynth-slicer-cli`: a command-line module of 3D Slicer. It describes itself in XML, takes volumes as Slicer hands them
 //! over, and tells how far it is in the text protocol of Slicer's execution model.
 
+#![forbid(unsafe_code)]
+// Nothing that a caller or a file brings may panic; where one of these is shown to be unreachable, it says why.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod arguments;
 mod image;
 mod nrrd;

@@ -3,16 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mrisynth::{Error, Result};
+use mrisynth::{Error, Result, whole_file};
 
 /// Checks, before any work, that a file can be made at `path`.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for a folder, [`Error::Io`] where no file can be made.
+/// [`Error::InvalidArgument`] for a folder, a device or a pipe, [`Error::Io`] where no file can be made.
 pub fn check(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Err(Error::InvalidArgument("a folder, where a file is to go".into()).in_file(path));
-    }
+    whole_file::check_place(path)?;
     // The file has no name.
     tempfile::tempfile_in(folder_of(path)).map(|_| ()).map_err(|fault| {
         let fault = io::Error::new(fault.kind(), format!("its folder: {fault}"));

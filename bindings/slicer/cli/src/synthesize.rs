@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mrisynth::control::LogLevel;
-use mrisynth::model::Model;
+use mrisynth::model::{LoadOptions, Model};
 use mrisynth::provenance::{Provenance, SourceFile};
 use mrisynth::synthesize::{InputState, Options, synthesize, synthesize_prepared};
 use mrisynth::{Control, Error, Result, Volume, whole_file};
@@ -25,7 +25,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         print(&arguments.echoed())?;
     }
     check_places(arguments)?;
-    let model = Model::for_target(arguments.model.as_deref(), arguments.to)?;
+    let model = Model::for_target(arguments.model.as_deref(), arguments.to, &LoadOptions::default())?;
     let mut progress =
         Progress::start(&format!("synthesizes {} from {}", arguments.to, arguments.to.other()))?;
     let warnings = Warnings::default();

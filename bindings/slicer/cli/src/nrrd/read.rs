@@ -1,11 +1,10 @@
 //! Reading: from the bytes of an NRRD file, which nobody vouches for, to a volume.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
-use mrisynth::{Error, Limits, Result, Volume};
+use mrisynth::{Error, Limits, Result, Volume, regular_file};
 use ndarray::{Array3, ShapeBuilder};
 
 use super::header::{Encoding, Header, VoxelType, check_magic};
@@ -29,11 +28,7 @@ pub struct Image {
 /// truncated or has no sound geometry; [`Error::Unsupported`] for what is right and not understood here;
 /// [`Error::OutOfMemory`] over a limit.
 pub fn read(path: &Path, limits: &Limits) -> Result<Image> {
-    let file = File::open(path).map_err(|fault| Error::io(path, fault))?;
-    // Others could block for ever, and cannot be read twice.
-    if !file.metadata().map_err(|fault| Error::io(path, fault))?.is_file() {
-        return Err(Error::BadImage("not a regular file".into()).in_file(path));
-    }
+    let file = regular_file::open(path, Error::BadImage)?;
     let source = BufReader::with_capacity(CHUNK_BYTES, file);
     read_image(source, limits).map_err(|fault| match fault {
         Fault::Io(fault) => Error::io(path, fault),
@@ -56,6 +51,7 @@ impl From<Error> for Fault {
 /// Tells damaged data from a disk that fails.
 fn explained(fault: io::Error) -> Fault {
     match fault.kind() {
+        _ if fault.raw_os_error().is_some() => Fault::Io(fault),
         io::ErrorKind::UnexpectedEof => Fault::Image(Error::BadImage("the file is truncated".into())),
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
             Fault::Image(Error::BadImage(format!("the gzip data is damaged: {fault}")))
@@ -117,7 +113,7 @@ fn read_voxels(mut source: impl Read, header: &Header) -> std::result::Result<Ve
         left -= bytes.len() as u64;
     }
     // Also makes gzip data check itself, which it does at its end only.
-    if source.read(&mut [0]).map_err(explained)? > 0 {
+    if source.take(1).read_to_end(&mut Vec::new()).map_err(explained)? > 0 {
         return Err(Error::BadImage("more follows the voxels than the header says".into()).into());
     }
     Ok(voxels)
