@@ -146,7 +146,7 @@ fn from_stripped(
     adviser.refuse_or_warn(doubts)?;
     let bounds = brain::bounding_box(&brain)
         .ok_or_else(|| Error::BadImage("no voxel differs from zero: there is no brain in it".into()))?;
-    let grid = standard::grid_around(input, bounds, Limits::default().max_axis)?;
+    let grid = standard::grid_around(input, bounds, &Limits::default())?;
     let walk = Walk::new(model, back, &grid, output, watch, adviser)?;
     // The input, and its part with a spread rim.
     walk.check_memory(11 * input.grid().len() as u64, &grid)?;
@@ -195,7 +195,7 @@ fn from_prepared(
 fn in_scan_space(prepared: &Prepared, watch: &Watch) -> Result<Standard> {
     let bounds = brain::bounding_box(&prepared.standard_mask)
         .ok_or_else(|| Error::BadImage("the scan shows no brain".into()))?;
-    let grid = standard::grid_around(&prepared.standard, bounds, Limits::default().max_axis)?;
+    let grid = standard::grid_around(&prepared.standard, bounds, &Limits::default())?;
     // The same voxels in another order: nothing is interpolated.
     let volume = resample::volume_onto(&prepared.standard, &grid, watch)?;
     let brain = resample::mask_onto(&prepared.standard_mask, &prepared.standard.grid(), &grid, watch)?;

@@ -1,6 +1,7 @@
 //! Fuzz targets: functions of bytes, each over one place in mrisynth that reads what nobody vouches for, and all that a
 //! runner needs beside them. How to run them: `README.md` in this folder.
 
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod files;

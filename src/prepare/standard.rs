@@ -1,7 +1,7 @@
 //! The grid that generators read: 1 mm, axes along right, front and top, around the brain.
 
 use crate::volume::{Affine, Grid, Volume};
-use crate::{Error, Result};
+use crate::{Error, Limits, Result};
 
 /// Voxel size of the standard grid in millimetres.
 const SPACING: f64 = 1.0;
@@ -14,8 +14,12 @@ pub const MARGIN: usize = 8;
 /// the same axes, in any order and direction, so that such a volume is copied and not interpolated.
 ///
 /// # Errors
-/// [`Error::BadImage`] if the brain would need more than `max_axis` voxels along an axis.
-pub fn grid_around(volume: &Volume, (first, last): ([usize; 3], [usize; 3]), max_axis: u64) -> Result<Grid> {
+/// [`Error::BadImage`] if the brain would need more voxels than the limits allow.
+pub fn grid_around(
+    volume: &Volume,
+    (first, last): ([usize; 3], [usize; 3]),
+    limits: &Limits,
+) -> Result<Grid> {
     let corner = |corner: usize| {
         let index = [0, 1, 2].map(|axis| if corner >> axis & 1 == 1 { last[axis] } else { first[axis] });
         volume.affine().to_millimetres(index.map(|i| i as f64))
@@ -32,7 +36,7 @@ pub fn grid_around(volume: &Volume, (first, last): ([usize; 3], [usize; 3]), max
     for axis in 0..3 {
         // What is left of an affine's rounding must not add a voxel.
         let steps = ((high[axis] - low[axis]) / SPACING - 1e-6).ceil().max(0.0);
-        if steps > max_axis as f64 {
+        if steps > limits.max_axis as f64 {
             let extent = high[axis] - low[axis];
             return Err(Error::BadImage(format!(
                 "what is not background is {extent:.0} mm long: not a head"
@@ -40,6 +44,13 @@ pub fn grid_around(volume: &Volume, (first, last): ([usize; 3], [usize; 3]), max
         }
         dims[axis] = steps as usize + 1 + 2 * MARGIN;
         low[axis] -= MARGIN as f64 * SPACING;
+    }
+    // Each axis is short enough for the product to fit.
+    if dims.iter().map(|&voxels| voxels as u64).product::<u64>() > limits.max_voxels {
+        let [x, y, z] = [0, 1, 2].map(|axis| high[axis] - low[axis]);
+        return Err(Error::BadImage(format!(
+            "what is not background fills {x:.0} x {y:.0} x {z:.0} mm: not a head"
+        )));
     }
     Ok(Grid { dims, affine: Affine::from_sizes([SPACING; 3], low)? })
 }
@@ -54,7 +65,7 @@ mod tests {
             [[0.0, 0.0, -1.0, 60.5], [-1.0, 0.0, 0.0, 70.25], [0.0, 1.0, 0.0, -40.0], [0.0, 0.0, 0.0, 1.0]];
         let affine = Affine::from_rows(rows).unwrap();
         let volume = Volume::zeros(&Grid { dims: [30, 40, 50], affine }).unwrap();
-        let grid = grid_around(&volume, ([5, 6, 7], [20, 30, 40]), 1000).unwrap();
+        let grid = grid_around(&volume, ([5, 6, 7], [20, 30, 40]), &Limits::default()).unwrap();
         assert_eq!(grid.dims, [34 + 16, 16 + 16, 25 + 16]);
         for index in [[0.0; 3], [49.0, 31.0, 40.0]] {
             let there = grid.affine.to_indices_of(&affine).apply(index);
@@ -66,7 +77,7 @@ mod tests {
     fn thick_and_thin_voxels_are_covered() {
         let affine = Affine::from_sizes([0.7, 0.7, 3.0], [-80.0, -100.0, -60.0]).unwrap();
         let volume = Volume::zeros(&Grid { dims: [200, 250, 45], affine }).unwrap();
-        let grid = grid_around(&volume, ([10, 10, 2], [190, 240, 42]), 1000).unwrap();
+        let grid = grid_around(&volume, ([10, 10, 2], [190, 240, 42]), &Limits::default()).unwrap();
         assert_eq!(grid.dims, [127 + 16, 162 + 16, 121 + 16]);
     }
 
@@ -74,6 +85,11 @@ mod tests {
     fn a_mile_of_brain_is_refused() {
         let affine = Affine::from_sizes([100.0; 3], [0.0; 3]).unwrap();
         let volume = Volume::zeros(&Grid { dims: [60, 4, 4], affine }).unwrap();
-        assert!(matches!(grid_around(&volume, ([0; 3], [59, 3, 3]), 1024), Err(Error::BadImage(_))));
+        // Each of the second's axes is short enough alone.
+        for last in [[59, 3, 3], [8, 3, 3]] {
+            let limits = Limits { max_voxels: 30_000_000, ..Limits::default() };
+            let outcome = grid_around(&volume, ([0; 3], last), &limits);
+            assert!(matches!(outcome, Err(Error::BadImage(_))), "{outcome:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod capi;
 pub(crate) mod evaluation;
 pub(crate) mod model;
 pub(crate) mod nifti;
+pub(crate) mod record;
 pub(crate) mod text;
 pub(crate) mod transforms;
 

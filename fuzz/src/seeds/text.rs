@@ -3,6 +3,11 @@
 use super::{model, named};
 use crate::Seed;
 
+const SIGNATURE: &[u8] = include_bytes!("../../../tests/signed/middle_slice.onnx.minisig");
+const OTHER_SIGNATURE: &[u8] = include_bytes!("../../../tests/signed/model.minisig");
+const KEY: &[u8] = include_bytes!("../../../tests/signed/key.pub");
+const OTHER_KEY: &[u8] = include_bytes!("../../../tests/signed/other.pub");
+
 pub(crate) fn lists() -> Vec<Seed> {
     let list = |text: &str| [b"\0", text.as_bytes()].concat();
     let table = |text: &str| [b"\x04", text.as_bytes()].concat();
@@ -25,6 +30,10 @@ pub(crate) fn lists() -> Vec<Seed> {
         ("sha256", beside(&format!("{sha256}  model.onnx\n"))),
         ("sha256-upper-case", beside(&sha256.to_ascii_uppercase())),
         ("sha256-of-nothing", beside(" \n")),
+        ("signature", [b"\x06", SIGNATURE].concat()),
+        ("signature-of-another", [b"\x06", OTHER_SIGNATURE].concat()),
+        ("key", [b"\x0e", KEY].concat()),
+        ("key-of-another", [b"\x0e", OTHER_KEY].concat()),
         ("nothing", Vec::new()),
     ])
 }

@@ -1,9 +1,10 @@
-//! Texts in files: a study's list, tables of labels, and the SHA-256 beside a model.
+//! Texts in files: a study's list, tables of labels, and what vouches for a model: its SHA-256, a signature, a key.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use mrisynth::Model;
-use mrisynth::model::LoadOptions;
+use mrisynth::model::{LoadOptions, Signer};
 use mrisynth_evaluation::study::list;
 use mrisynth_evaluation::volumes::table::LabelTable;
 
@@ -15,7 +16,9 @@ pub(super) fn read(bytes: &[u8]) {
     let Some((which, text)) = bytes.split_first() else { return };
     match which % 8 {
         0..=3 => read_list(text),
-        4..=6 => read_table(text),
+        4 | 5 => read_table(text),
+        6 if which & 8 == 8 => read_key(text),
+        6 => read_signature(text),
         _ => read_sha256(text),
     }
 }
@@ -53,5 +56,35 @@ fn read_sha256(text: &[u8]) {
         // Nothing else can have been let through.
         let text = String::from_utf8_lossy(text).to_ascii_lowercase();
         assert_eq!(text.split_whitespace().next(), Some(model.sha256()));
+    }
+}
+
+/// A model that the tests have signed, and the key that it was signed by.
+const SIGNED: &[u8] = include_bytes!("../../../tests/signed/middle_slice.onnx");
+const KEY: &str = include_str!("../../../tests/signed/key.pub");
+
+fn read_signature(text: &[u8]) {
+    let path = files::put("signed.onnx", SIGNED);
+    files::put("signed.onnx.minisig", text);
+    let signer = Signer { public_key: KEY.into(), signature: None };
+    open_signed(&path, signer);
+}
+
+fn read_key(text: &[u8]) {
+    let path = files::put("signed.onnx", SIGNED);
+    files::put("signed.onnx.minisig", include_bytes!("../../../tests/signed/middle_slice.onnx.minisig"));
+    let key = files::put("key.pub", text);
+    if let Some(signer) = sound(Signer::new(&key.to_string_lossy(), None)) {
+        open_signed(&path, signer);
+    }
+}
+
+/// What is let through was signed by the tests' key: nothing makes another signature, or another key, by chance.
+fn open_signed(path: &Path, signer: Signer) {
+    let key = signer.public_key.clone();
+    let options = LoadOptions { signer: Some(signer), ..LoadOptions::default() };
+    if sound(Model::open(path, &options)).is_some() {
+        take();
+        assert!(key.contains(KEY.lines().last().expect("a key has a line")), "{key:?}");
     }
 }

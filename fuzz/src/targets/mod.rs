@@ -9,6 +9,7 @@ mod names;
 mod nifti;
 mod nrrd;
 mod planted;
+pub(crate) mod record;
 mod transforms;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +41,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "nifti_read",
         run: nifti::read,
@@ -120,6 +121,15 @@ pub const TARGETS: [Target; 12] = [
         dictionary: &[],
         most_bytes: 512,
         most_memory: 64 << 20,
+        mutation: None,
+    },
+    Target {
+        name: "record",
+        run: record::read,
+        seeds: seeds::record::records,
+        dictionary: RECORD_WORDS,
+        most_bytes: 4096,
+        most_memory: 512 << 20,
         mutation: None,
     },
     Target {
@@ -227,6 +237,27 @@ const CARD_WORDS: &[&[u8]] = &[
     b"1024",
     b"+16",
     b"016",
+];
+const RECORD_WORDS: &[&[u8]] = &[
+    b"\"Synthetic\":true,",
+    b"\"GeneratedBy\":[{\"Name\":\"mrisynth\"}],",
+    b"\"Image\":{",
+    b"\"Dims\":[",
+    b"\"IndexToLPS\":[",
+    b"\"VoxelType\":\"",
+    b"uint8",
+    b"label",
+    b"\"Sources\":[",
+    b"\"Model\":{",
+    b"\"CycleResidual\":{}",
+    b"1e999",
+    b"-1",
+    b"18446744073709551615",
+    b"null",
+    b"..",
+    b"[[[[[[[[",
+    b"\\ud800",
+    b"\0",
 ];
 const LIST_WORDS: &[&[u8]] = &[
     b"subject",

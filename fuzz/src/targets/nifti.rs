@@ -25,6 +25,7 @@ pub(super) fn read(bytes: &[u8]) {
 
 fn read_file(path: &Path) -> Option<Image> {
     sound(nifti::description(path));
+    sound(nifti::comments(path));
     let image = sound(nifti::read(path, &limits()))?;
     check(&image);
     take();
@@ -124,6 +125,8 @@ pub(super) fn round_trip(bytes: &[u8]) {
     {
         let again = write_and_read(name, &image, &description, voxel_type, extension);
         check_same(&image, &again, &description);
+        let comments = nifti::comments(&files::path(name)).expect("what was written can be read");
+        assert_eq!(comments, extension.map(str::to_owned).as_slice());
     }
     for voxel_type in [VoxelType::Uint8, VoxelType::Int16, VoxelType::Uint16, VoxelType::Label] {
         let again = write_and_read(name, &image, &description, voxel_type, None);

@@ -37,6 +37,7 @@ pub(super) struct Model {
 unsafe extern "C" {
     pub(super) fn mrisynth_abi_version() -> u32;
     pub(super) fn mrisynth_version() -> *const c_char;
+    pub(super) fn mrisynth_cpu_tier() -> *const c_char;
     pub(super) fn mrisynth_status_string(status: i32) -> *const c_char;
     pub(super) fn mrisynth_last_error() -> *const c_char;
     pub(super) fn mrisynth_image_init(image: *mut Image, struct_size: usize) -> i32;

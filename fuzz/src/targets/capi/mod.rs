@@ -1,5 +1,6 @@
 //! The C entry points, called with arbitrary arguments as far as the header's promises allow: what is undefined by contract is
 //! not done.
+#![allow(unsafe_code, reason = "it does what a C program does")]
 
 mod abi;
 mod image;
@@ -202,7 +203,8 @@ fn info(source: &mut Source<'_>) {
 fn words(source: &mut Source<'_>) {
     let status = source.u32() as i32;
     // SAFETY: these take numbers and give C strings in static storage.
-    let words = unsafe { [abi::mrisynth_status_string(status), abi::mrisynth_version()] };
+    let words =
+        unsafe { [abi::mrisynth_status_string(status), abi::mrisynth_version(), abi::mrisynth_cpu_tier()] };
     for word in words {
         // SAFETY: as above.
         assert!(!unsafe { CStr::from_ptr(word) }.to_str().expect("words are UTF-8").is_empty());

@@ -13,9 +13,9 @@ use crate::targets::take;
 /// What no byte of a buffer is at the start.
 const UNTOUCHED: u8 = 0xa5;
 /// Scans of more cubic millimetres than this want more memory and time than a run has.
-const MOST_CUBIC_MILLIMETRES: f64 = 72.0 * 72.0 * 72.0;
+const MOST_CUBIC_MILLIMETRES: f64 = 48.0 * 48.0 * 48.0;
 /// Bytes that the synthesis of such a scan may have: it must be refused before it has them.
-const MEMORY_LIMIT: u64 = 8 << 20;
+const MEMORY_LIMIT: u64 = 3 << 20;
 
 /// One call; a raw scan takes long, and is refused the time unless it `may_be_raw`.
 pub(super) fn run(source: &mut Source<'_>, may_be_raw: bool) {

@@ -55,7 +55,7 @@ mod tests {
     use ndarray::{Array3, ShapeBuilder};
 
     use super::*;
-    use crate::nrrd::read;
+    use super::super::read;
 
     #[test]
     fn what_is_written_is_read_as_the_same() {
