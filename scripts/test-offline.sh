@@ -57,9 +57,13 @@ run_everything() {
   run "$mrisynth" --version
   run "$mrisynth" model list
   run "$mrisynth" model info t1w-from-t2w
+  run "$mrisynth" model info --cpu
   run "$mrisynth" model verify "$OLDPWD/models/t1w-from-t2w.onnx"
+  run "$mrisynth" model verify "$OLDPWD/tests/signed/middle_slice.onnx" --public-key "$OLDPWD/tests/signed/key.pub"
+  run "$mrisynth" selftest
   run "$mrisynth" synthesize "$example/example_T2w.nii.gz" -o t1w.nii.gz --to t1w --prepared --qc sheet.png \
     --residual residual.nii.gz
+  run "$mrisynth" verify t1w.nii.gz --input "$example/example_T2w.nii.gz"
   run "$mrisynth" synthesize "$example/example_T1w.nii.gz" -o t2w.nii.gz --to t2w --prepared \
     --model "$OLDPWD/models/t2w-from-t1w.onnx"
   run "$mrisynth" synthesize "$work/head_T2w.nii.gz" -o head_T1w.nii.gz --to t1w
