@@ -1,6 +1,6 @@
 //! The grid that generators read: 1 mm, axes along right, front and top, around the brain.
 
-use crate::volume::{Affine, Grid, Volume};
+use crate::volume::{Affine, Grid};
 use crate::{Error, Result};
 
 /// Voxel size of the standard grid in millimetres.
@@ -15,10 +15,10 @@ pub const MARGIN: usize = 8;
 ///
 /// # Errors
 /// [`Error::BadImage`] if the brain would need more than `max_axis` voxels along an axis.
-pub fn grid_around(volume: &Volume, (first, last): ([usize; 3], [usize; 3]), max_axis: u64) -> Result<Grid> {
+pub fn grid_around(scan: &Grid, (first, last): ([usize; 3], [usize; 3]), max_axis: u64) -> Result<Grid> {
     let corner = |corner: usize| {
         let index = [0, 1, 2].map(|axis| if corner >> axis & 1 == 1 { last[axis] } else { first[axis] });
-        volume.affine().to_millimetres(index.map(|i| i as f64))
+        scan.affine.to_millimetres(index.map(|i| i as f64))
     };
     let mut low = [f64::INFINITY; 3];
     let mut high = [f64::NEG_INFINITY; 3];
@@ -47,6 +47,7 @@ pub fn grid_around(volume: &Volume, (first, last): ([usize; 3], [usize; 3]), max
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Volume;
 
     #[test]
     fn one_millimetre_voxels_fall_on_the_grid_whatever_their_order() {
@@ -54,7 +55,7 @@ mod tests {
             [[0.0, 0.0, -1.0, 60.5], [-1.0, 0.0, 0.0, 70.25], [0.0, 1.0, 0.0, -40.0], [0.0, 0.0, 0.0, 1.0]];
         let affine = Affine::from_rows(rows).unwrap();
         let volume = Volume::zeros(&Grid { dims: [30, 40, 50], affine }).unwrap();
-        let grid = grid_around(&volume, ([5, 6, 7], [20, 30, 40]), 1000).unwrap();
+        let grid = grid_around(&volume.grid(), ([5, 6, 7], [20, 30, 40]), 1000).unwrap();
         assert_eq!(grid.dims, [34 + 16, 16 + 16, 25 + 16]);
         for index in [[0.0; 3], [49.0, 31.0, 40.0]] {
             let there = grid.affine.to_indices_of(&affine).apply(index);
@@ -66,7 +67,7 @@ mod tests {
     fn thick_and_thin_voxels_are_covered() {
         let affine = Affine::from_sizes([0.7, 0.7, 3.0], [-80.0, -100.0, -60.0]).unwrap();
         let volume = Volume::zeros(&Grid { dims: [200, 250, 45], affine }).unwrap();
-        let grid = grid_around(&volume, ([10, 10, 2], [190, 240, 42]), 1000).unwrap();
+        let grid = grid_around(&volume.grid(), ([10, 10, 2], [190, 240, 42]), 1000).unwrap();
         assert_eq!(grid.dims, [127 + 16, 162 + 16, 121 + 16]);
     }
 
@@ -74,6 +75,6 @@ mod tests {
     fn a_mile_of_brain_is_refused() {
         let affine = Affine::from_sizes([100.0; 3], [0.0; 3]).unwrap();
         let volume = Volume::zeros(&Grid { dims: [60, 4, 4], affine }).unwrap();
-        assert!(matches!(grid_around(&volume, ([0; 3], [59, 3, 3]), 1024), Err(Error::BadImage(_))));
+        assert!(matches!(grid_around(&volume.grid(), ([0; 3], [59, 3, 3]), 1024), Err(Error::BadImage(_))));
     }
 }
