@@ -41,6 +41,7 @@ pub(crate) fn gathered<T>(of: impl Iterator<Item = T> + Clone) -> Vec<T> {
 }
 
 /// An array with i fastest in memory, as every volume and mask of this library has it.
+#[expect(clippy::expect_used, reason = "there are as many values as the shape says")]
 pub(crate) fn in_memory_order<T: Clone>(shape: (usize, usize, usize), value: T) -> Array3<T> {
     let values = filled(shape.0 * shape.1 * shape.2, value);
     Array3::from_shape_vec(shape.f(), values).expect("as many values as the shape says")
