@@ -54,8 +54,8 @@ mod tests {
     use mrisynth::{Affine, Limits};
     use ndarray::{Array3, ShapeBuilder};
 
-    use super::*;
     use super::super::read;
+    use super::*;
 
     #[test]
     fn what_is_written_is_read_as_the_same() {
