@@ -43,10 +43,10 @@ fn run(model: &Model) {
 
 /// A few large voxels with background around them.
 fn scan() -> Volume {
-    let affine = Affine::from_sizes([7.0; 3], [-17.0, -20.0, -14.0]).expect("an affine");
-    let mut volume = Volume::zeros(&Grid { dims: [5, 6, 5], affine }).expect("so few voxels can be had");
+    let affine = Affine::from_sizes([8.0; 3], [-17.0, -20.0, -14.0]).expect("an affine");
+    let mut volume = Volume::zeros(&Grid { dims: [4; 3], affine }).expect("so few voxels can be had");
     for ((i, j, k), voxel) in volume.voxels_mut().indexed_iter_mut() {
-        if (1..4).contains(&i) && (1..5).contains(&j) && (1..4).contains(&k) {
+        if [i, j, k].iter().all(|at| (1..3).contains(at)) {
             *voxel = (1 + i + 3 * j + 7 * k) as f32;
         }
     }
