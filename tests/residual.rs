@@ -254,8 +254,8 @@ fn the_way_back_counts_for_the_memory_limit() {
         text.split("up to ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
     };
     let (one, both) = (needed(&one_way), needed(&both_ways));
-    // A float more for each voxel of the standard slices and of the output.
-    assert!(both >= one + 4 * (scan.grid().len() as u64 + 110 * 140 * 100), "{one} {both}");
+    // The other network, and what comes back: by how much tests/memory.rs counts.
+    assert!(both > one, "{one} {both}");
     assert!(one_way(one).is_ok() && both_ways(both).is_ok());
     assert!(matches!(both_ways(one), Err(Error::OutOfMemory(_))));
 }

@@ -91,10 +91,10 @@ mod tests {
 
     use super::*;
     use crate::capi::image::mrisynth_image_init;
-    use crate::capi::known_models;
     use crate::capi::model::{mrisynth_model_free, mrisynth_model_from_memory};
     use crate::capi::options::{MrisynthInput, mrisynth_options_init};
     use crate::capi::status::mrisynth_last_error;
+    use crate::known_models;
 
     /// The shortest scan that is not refused, with a brain so small that few slices are run.
     const DIMS: [usize; 3] = [15, 15, 15];
