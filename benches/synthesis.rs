@@ -52,7 +52,7 @@ fn preparation(criterion: &mut Criterion) {
     let coarse = phantom([91, 109, 91], 2.0);
     let mask = brain::mask(coarse.voxels());
     let bounds = brain::bounding_box(&mask).unwrap();
-    let grid: Grid = standard::grid_around(&coarse, bounds, &Limits::default()).unwrap();
+    let grid: Grid = standard::grid_around(&coarse.grid(), bounds, &Limits::default()).unwrap();
     let watch = Watch::default();
     criterion.bench_function("to standard, 2 mm to 1 mm", |bencher| {
         bencher.iter(|| {

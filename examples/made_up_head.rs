@@ -12,21 +12,11 @@ mod head;
 
 use std::path::PathBuf;
 
-use head::{Contrast, Head, clinical_grid, pose};
+use head::{Contrast, Head, clinical_grid, coarse_grid, pose};
 use mrisynth::nifti::{self, Header, VoxelType, WriteOptions};
-use mrisynth::{Affine, Grid};
 
 /// No intensity of the small scan is higher.
 const MAXIMUM: f32 = 500.0;
-
-/// The grid of [`clinical_grid`] with voxels of 2 x 2 x 3.5 mm.
-fn coarse_grid() -> Grid {
-    let grid = clinical_grid(8.0);
-    let mut rows = grid.affine.rows();
-    rows[..3].iter_mut().for_each(|row| (row[0], row[1]) = (2.0 * row[0], 2.0 * row[1]));
-    let [ni, nj, nk] = grid.dims;
-    Grid { dims: [ni / 2, nj / 2, nk], affine: Affine::from_rows(rows).unwrap() }
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -35,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         [output, flag] if flag.as_os_str() == "--small" => (output, true),
         _ => return Err("usage: made_up_head OUTPUT [--small]".into()),
     };
-    let grid = if small { coarse_grid() } else { clinical_grid(8.0) };
+    let grid = if small { coarse_grid(8.0) } else { clinical_grid(8.0) };
     let (mut scan, _) = Head::new().scan(grid, &pose(), Contrast::T2w);
     if small {
         scan.as_mut_slice().iter_mut().for_each(|value| *value /= MAXIMUM);

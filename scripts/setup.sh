@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing need beside a Rust toolchain, on Debian or Ubuntu: a C and C++ compiler and CMake.
-# With the argument `tests` also what the bindings are tested with (ITK, niftilib, valgrind, checkers of DICOM, emulated processors), and a Python
+# With the argument `tests` also what the bindings are tested with (ITK, niftilib, strace, valgrind, checkers of DICOM, emulated processors), and a Python
 # environment, target/python, in which ONNX Runtime runs what we export.
 # Does nothing where all of it is there already.
 set -euo pipefail
@@ -26,7 +26,7 @@ if [ "${1-}" = tests ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; the
   missing+=(python3 python3-venv)
 fi
 if [ "${1-}" = tests ]; then
-  for package in dcmtk dicom3tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross libgdcm-tools libinsighttoolkit5-dev libnifti-dev pkg-config qemu-user valgrind; do
+  for package in dcmtk dicom3tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross libgdcm-tools libinsighttoolkit5-dev libnifti-dev pkg-config qemu-user strace valgrind; do
     dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
   done
 fi

@@ -59,6 +59,15 @@ build_tests() {
   build tests/cpp "$name" -DMRISYNTH_SANITIZE="$sanitizers" -DMRISYNTH_MODEL_FILE="$PWD/models/t1w-from-t2w.onnx" -- "$@"
 }
 
+# build_c_tests NAME SANITIZERS TARGET...: those of the C interface.
+build_c_tests() {
+  local name=$1 flags="-fsanitize=$2 -fno-sanitize-recover=all -fno-omit-frame-pointer"
+  shift 2
+  build tests/c "$name" -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" -DMRISYNTH_INCLUDE_DIR="$prefix/include" \
+    -DMRISYNTH_SHARED_LIBRARY="$prefix/lib/libmrisynth.so" -DMRISYNTH_STATIC_LIBRARY="$prefix/lib/libmrisynth.a" \
+    -DMRISYNTH_MODEL_FILE="$PWD/models/t1w-from-t2w.onnx" -- "$@"
+}
+
 # run_tests NAME TESTS: those whose names match.
 run_tests() {
   (cd "$work/$1" && "${fixed_layout[@]}" ctest --parallel 2 --output-on-failure --no-tests=error --tests-regex "$2" | grep -v '^ *Start')
@@ -92,18 +101,15 @@ time_cancelling() {
 }
 
 test_addresses() {
-  say "AddressSanitizer and UndefinedBehaviorSanitizer"
+  say "AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer"
   build_tests address address,undefined fault images callbacks threads errors
   fails 'AddressSanitizer: heap-buffer-overflow' "$work/address/fault" heap
+  fails 'LeakSanitizer: detected memory leaks' "$work/address/fault" leak
   fails 'runtime error: signed integer overflow' "$work/address/fault" overflow
   run_tests address '^(images|callbacks|threads|errors)$'
 
   say "the C programs with the same"
-  local flags="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-  build tests/c address-c -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" -DMRISYNTH_INCLUDE_DIR="$prefix/include" \
-    -DMRISYNTH_SHARED_LIBRARY="$prefix/lib/libmrisynth.so" -DMRISYNTH_STATIC_LIBRARY="$prefix/lib/libmrisynth.a" \
-    -DMRISYNTH_MODEL_FILE="$PWD/models/t1w-from-t2w.onnx" \
-    -- test_c99_shared test_cpp17_shared
+  build_c_tests address-c address,undefined test_c99_shared test_cpp17_shared
   run_tests address-c '^test_(c99|cpp17)_shared$'
 }
 
@@ -113,6 +119,10 @@ test_races() {
   fails 'ThreadSanitizer: data race' "$work/thread/fault" race
   fails 'ThreadSanitizer: data race.*racing_progress.cpp' "$work/thread/racing_progress"
   run_tests thread '^(callbacks|threads)$'
+
+  say "the C interface from threads with the same"
+  build_c_tests thread-c thread test_cpp17_shared
+  run_tests thread-c '^test_cpp17_shared$'
 }
 
 # valgrind 3.19 knows no AVX-512 and tells programs so: the library then takes its AVX2 kernels, whatever the processor has.
@@ -121,6 +131,7 @@ test_memory() {
   say "valgrind"
   local memcheck=(valgrind --quiet --error-exitcode=9 --leak-check=full --{show,errors-for}-leak-kinds=definite)
   fails 'Invalid read of size 4' "${memcheck[@]}" "$work/plain/fault" heap
+  fails 'definitely lost' "${memcheck[@]}" "$work/plain/fault" leak
   "${memcheck[@]}" "$work/plain/once"
 }
 

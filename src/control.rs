@@ -135,17 +135,29 @@ impl Adviser<'_> {
         Ok(())
     }
 
-    /// Checks, before it is allocated, that so many bytes may be.
+    /// Checks, before it is allocated, that `more` bytes may be beside those that are `held`: by the caller's limit, and by
+    /// what the system has.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
-    pub(crate) fn check_memory(&self, needed: u64) -> Result<()> {
-        match self.memory_limit {
-            Some(limit) if needed > limit => Err(Error::OutOfMemory(format!(
-                "this scan needs up to {needed} bytes with {} threads; the limit is {limit}",
-                self.threads
-            ))),
-            _ => Ok(()),
+    pub(crate) fn check_memory(&self, held: u64, more: u64) -> Result<()> {
+        let (needed, threads) = (held.saturating_add(more), self.threads);
+        if let Some(limit) = self.memory_limit.filter(|limit| needed > *limit) {
+            let text =
+                format!("this scan needs up to {needed} bytes with {threads} threads; the limit is {limit}");
+            return Err(Error::OutOfMemory(text));
         }
+        // All of it in one piece, given back at once: what the system does not have is told now, and not in the middle.
+        let mut probe: Vec<u8> = Vec::new();
+        let has_room = usize::try_from(more).is_ok_and(|more| probe.try_reserve_exact(more).is_ok());
+        // Or else the compiler sees that nothing is done with it.
+        std::hint::black_box(&mut probe);
+        if has_room {
+            return Ok(());
+        }
+        let text = format!(
+            "this scan needs up to {needed} bytes with {threads} threads; the system does not have them"
+        );
+        Err(Error::OutOfMemory(text))
     }
 }

@@ -11,7 +11,8 @@ thread_local! {
     static SILENCED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`; a panic inside becomes [`Error::Internal`] with its message, and prints nothing.
+/// Runs `work`; a panic inside becomes [`Error::Internal`] with its message, and prints nothing. Where memory has run out, it
+/// becomes [`Error::OutOfMemory`].
 ///
 /// Panics elsewhere in the host program keep going through the hook that was installed before.
 pub(crate) fn catch_panics<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -20,7 +21,7 @@ pub(crate) fn catch_panics<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     // The closure's state is dropped on a panic, never looked at again.
     let outcome = panic::catch_unwind(AssertUnwindSafe(work));
     SILENCED.set(outer);
-    outcome.unwrap_or_else(|payload| Err(Error::Internal(message(payload.as_ref()))))
+    outcome.unwrap_or_else(|payload| Err(error(payload.as_ref())))
 }
 
 fn install_hook() {
@@ -34,6 +35,14 @@ fn install_hook() {
             }
         }));
     });
+}
+
+/// How messages begin of the panics with which the engine, the kernels and [`crate::memory`] tell that there is no memory.
+pub(crate) const EXHAUSTED: &str = "failed to allocate";
+
+fn error(payload: &(dyn Any + Send)) -> Error {
+    let message = message(payload);
+    if message.starts_with(EXHAUSTED) { Error::OutOfMemory(message) } else { Error::Internal(message) }
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::prepare::Prepared;
 use crate::prepare::normalize::percentile;
 use crate::synthesize::{Options, Outcome, walk, walk_prepared};
-use crate::{Control, Error, Grid, Model, Result, Volume, Watch, metrics};
+use crate::{Control, Error, Grid, Model, Result, Volume, Watch, memory, metrics};
 
 /// What did not come back of a scan.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,7 +138,7 @@ pub(crate) fn compare(
     watch.check()?;
     let voxels = returned.voxels();
     let inside = voxels.iter().zip(brain).filter(|(_, inside)| **inside).map(|(value, _)| *value);
-    let mut values: Vec<f32> = inside.collect();
+    let mut values = memory::gathered(inside);
     watch.check()?;
     let mut at = |percent| {
         percentile(&mut values, percent).ok_or_else(|| Error::BadImage("the scan shows no brain".into()))

@@ -9,9 +9,10 @@ use crate::control::{Adviser, Control};
 use crate::guard::catch_panics;
 use crate::model::{Card, Model, Network};
 use crate::prepare::normalize::{self, Scale};
+use crate::prepare::register::{rough, template};
 use crate::prepare::{self, Prepared, brain, resample, standard};
 use crate::residual::{self, Residual};
-use crate::{Error, Grid, Limits, Result, Volume, Watch, plausible};
+use crate::{Error, Grid, Limits, Result, Volume, Watch, needs, plausible};
 
 /// How much the caller has already done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +92,7 @@ pub(crate) fn walk(
     catch_panics(|| {
         control.run(|watch, adviser| match options.input_state {
             InputState::Raw => {
+                check_memory_of_raw(model, back, input, output, &options.preparation, adviser)?;
                 let prepared =
                     prepare::run(input, &options.preparation, &watch.stage(0.0, PREPARATION), adviser)?;
                 from_prepared(model, back, &prepared, output, &watch.stage(PREPARATION, 1.0), adviser)
@@ -136,6 +138,9 @@ fn from_stripped(
     watch: &Watch,
     adviser: &Adviser<'_>,
 ) -> Result<Outcome> {
+    let scan = input.grid();
+    let held = 4 * needs::voxels(&scan) + weights(model, back);
+    adviser.check_memory(held, needs::filled_mask(&scan) + compilation(model, back))?;
     let (brain, doubts) = adviser.timed("checks", || {
         plausible::check_image(input)?;
         let brain = brain::mask(input.voxels());
@@ -146,10 +151,12 @@ fn from_stripped(
     adviser.refuse_or_warn(doubts)?;
     let bounds = brain::bounding_box(&brain)
         .ok_or_else(|| Error::BadImage("no voxel differs from zero: there is no brain in it".into()))?;
-    let grid = standard::grid_around(input, bounds, &Limits::default())?;
+    let grid = standard::grid_around(&scan, bounds, &Limits::default())?;
     let walk = Walk::new(model, back, &grid, output, watch, adviser)?;
-    // The input, and its part with a spread rim.
-    walk.check_memory(11 * input.grid().len() as u64, &grid)?;
+    let mask = needs::voxels(&scan);
+    let placing = 5 * needs::voxels(&grid) + needs::placed(&grid, rough::VOXEL, 2 * rough::BACKGROUND as u64);
+    let before = resampling(&scan, &grid).max(placing);
+    adviser.check_memory(held, mask + needs::FIXED + before.max(walk.needs(&scan, &grid)))?;
     let standard = adviser.timed("resampling", || on_standard_grid(input, &brain, &grid, watch))?;
     let doubts = adviser.timed("checks", || {
         plausible::doubts_about_unplaced(&standard.volume, &standard.brain, model.card(), watch)
@@ -177,12 +184,16 @@ fn from_prepared(
     watch: &Watch,
     adviser: &Adviser<'_>,
 ) -> Result<Outcome> {
-    let standard = adviser.timed("resampling", || in_scan_space(prepared, watch))?;
-    let walk = Walk::new(model, back, &standard.volume.grid(), output, watch, adviser)?;
     let scan = prepared.corrected.grid();
-    // The scan, corrected, its field and its mask; the standard image with its mask.
-    let held = 13 * scan.len() as u64 + 5 * prepared.standard.grid().len() as u64;
-    walk.check_memory(held, &standard.volume.grid())?;
+    let held = 4 * needs::voxels(&scan) + prepare::kept(&scan) + weights(model, back);
+    adviser.check_memory(held, compilation(model, back))?;
+    let bounds = brain::bounding_box(&prepared.standard_mask)
+        .ok_or_else(|| Error::BadImage("the scan shows no brain".into()))?;
+    let standard = prepared.standard.grid();
+    let grid = standard::grid_around(&standard, bounds, &Limits::default())?;
+    let walk = Walk::new(model, back, &grid, output, watch, adviser)?;
+    adviser.check_memory(held, needs::FIXED + resampling(&standard, &grid).max(walk.needs(&scan, &grid)))?;
+    let standard = adviser.timed("resampling", || in_scan_space(prepared, &grid, watch))?;
     let Standard { volume, brain } = &standard;
     let doubts = adviser.timed("checks", || {
         plausible::doubts_about_placed(volume, brain, &prepared.standard_to_scan, model.card())
@@ -191,14 +202,56 @@ fn from_prepared(
     walk.run(&standard, &prepared.mask, &scan)
 }
 
+/// Checks, before a raw scan is prepared, that there will be the memory for all that is done with it, whatever its brain's size.
+///
+/// # Errors
+/// [`Error::OutOfMemory`], and those of [`network_for`] that no smaller brain would spare.
+fn check_memory_of_raw(
+    model: &Model,
+    back: Option<&Model>,
+    input: &Volume,
+    output: &Grid,
+    options: &prepare::Options,
+    adviser: &Adviser<'_>,
+) -> Result<()> {
+    let scan = input.grid();
+    let held = prepare::held(&scan, options) + weights(model, back);
+    adviser.check_memory(held, prepare::needs_of(&scan, options).max(compilation(model, back)))?;
+    let standard = template::standard_grid();
+    let whole = ([0; 3], standard.dims.map(|length| length - 1));
+    let mut grid = standard::grid_around(&standard, whole, &Limits::default())?;
+    for model in [Some(model), back].into_iter().flatten() {
+        if let Some(window) = model.card().window {
+            // A brain that does not fit is refused when it was found.
+            grid.dims = [grid.dims[0].min(window), grid.dims[1].min(window), grid.dims[2]];
+        }
+    }
+    let watch = Watch::default();
+    let walk = Walk::new(model, back, &grid, output, &watch, adviser)?;
+    let after = needs::FIXED + resampling(&standard, &grid).max(walk.needs(&scan, &grid));
+    adviser.check_memory(held, prepare::kept(&scan) + after)
+}
+
+/// Bytes of the models' weights.
+fn weights(model: &Model, back: Option<&Model>) -> u64 {
+    model.weight_bytes() + back.map_or(0, Model::weight_bytes)
+}
+
+/// An upper bound on what compiling the models' networks takes for a while.
+fn compilation(model: &Model, back: Option<&Model>) -> u64 {
+    [Some(model), back].into_iter().flatten().map(Model::compilation_bytes).max().unwrap_or(0)
+}
+
+/// What a brain and its mask take on their way to the standard grid, and there.
+fn resampling(from: &Grid, standard: &Grid) -> u64 {
+    needs::mask_onto(from, standard).max(needs::voxels(standard) + needs::brain_onto(from, standard))
+}
+
 /// The prepared scan around its brain, in RAS order, placed in the scan's own space.
-fn in_scan_space(prepared: &Prepared, watch: &Watch) -> Result<Standard> {
-    let bounds = brain::bounding_box(&prepared.standard_mask)
-        .ok_or_else(|| Error::BadImage("the scan shows no brain".into()))?;
-    let grid = standard::grid_around(&prepared.standard, bounds, &Limits::default())?;
+fn in_scan_space(prepared: &Prepared, grid: &Grid, watch: &Watch) -> Result<Standard> {
     // The same voxels in another order: nothing is interpolated.
-    let volume = resample::volume_onto(&prepared.standard, &grid, watch)?;
-    let brain = resample::mask_onto(&prepared.standard_mask, &prepared.standard.grid(), &grid, watch)?;
+    let volume = resample::volume_onto(&prepared.standard, grid, watch)?;
+    let brain = resample::mask_onto(&prepared.standard_mask, &prepared.standard.grid(), grid, watch)?;
     let affine = grid.affine.then(&prepared.standard_to_scan)?;
     let mut volume = Volume::new(volume.into_voxels(), affine)?;
     volume.change_by_mask(&brain, |value, inside| if inside { value } else { 0.0 });
@@ -290,17 +343,19 @@ impl<'a> Walk<'a> {
         Ok(Outcome { synthetic, residual: residual.transpose()? })
     }
 
-    /// An upper bound on what will be allocated at once, checked before any of it is: `held` bytes of the scan, and floats
-    /// and masks of the standard scan, its synthesis and its copy, and of the output; for the way back the residual here
-    /// and there.
-    fn check_memory(&self, held: u64, standard: &Grid) -> Result<()> {
-        let (here, there) = if self.back.is_some() { (18, 9) } else { (14, 5) };
-        let volumes = held + here * standard.len() as u64 + there * self.output.len() as u64;
+    /// An upper bound on what the walk allocates at once for a scan whose slices lie on the grid `standard`, these included.
+    fn needs(&self, scan: &Grid, standard: &Grid) -> u64 {
+        let (there, voxels) = (self.output, needs::voxels(standard));
         let generators = || [Some(&self.there), self.back.as_ref()].into_iter().flatten();
-        let weights: u64 = generators().map(|generator| generator.model.weight_bytes()).sum();
-        let network = generators().map(|generator| generator.network.bytes).max();
-        let threads = self.adviser.threads as u64;
-        self.adviser.check_memory(volumes + weights + threads * network.unwrap_or(0))
+        let network = generators().map(|generator| generator.network.bytes).max().unwrap_or(0);
+        let compiled: u64 = generators().map(|generator| generator.network.own_bytes).sum();
+        // The scan with its mask, its synthesis; with a way back what returned, and its values in a row.
+        let slices = if self.back.is_some() { 17 } else { 9 } * voxels;
+        let maps = if self.back.is_some() { 2 } else { 1 };
+        let made = (5 + 4 * maps) * voxels + needs::voxels(there);
+        let onto_output = (maps - 1) * 4 * needs::voxels(there) + needs::brain_onto(standard, there);
+        let back = made + needs::mask_onto(scan, there).max(onto_output);
+        compiled + slices.saturating_add((self.adviser.threads as u64).saturating_mul(network)).max(back)
     }
 }
 

@@ -8,7 +8,7 @@ use glam::{DAffine3, DMat3, DVec3};
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis, ShapeBuilder};
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Determinant of an affine's axes, relative to the product of their lengths, under which they are called coplanar.
 const SINGULAR_BELOW: f64 = 1e-4;
@@ -329,7 +329,7 @@ impl Volume {
         let voxels = if voxels.t().is_standard_layout() {
             voxels
         } else {
-            let mut ordered = Array3::zeros(voxels.dim().f());
+            let mut ordered = memory::in_memory_order(voxels.dim(), 0.0);
             ordered.assign(&voxels);
             ordered
         };
@@ -349,6 +349,16 @@ impl Volume {
         let voxels =
             Array3::from_shape_vec(shape, data).map_err(|fault| Error::Internal(fault.to_string()))?;
         Self::new(voxels, grid.affine)
+    }
+
+    /// A copy, unlike `clone` without the end of the process where there is no memory for it.
+    ///
+    /// # Errors
+    /// Those of [`Volume::zeros`].
+    pub(crate) fn copy(&self) -> Result<Self> {
+        let mut copy = Self::zeros(&self.grid())?;
+        copy.as_mut_slice().copy_from_slice(self.as_slice());
+        Ok(copy)
     }
 
     /// Voxels, index (i, j, k).
@@ -407,7 +417,7 @@ impl Volume {
         for (axis, _) in axes.into_iter().enumerate().filter(|(_, (_, turned))| *turned) {
             turned.invert_axis(Axis(axis));
         }
-        let mut voxels = Array3::zeros(turned.dim().f());
+        let mut voxels = memory::in_memory_order(turned.dim(), 0.0);
         voxels.assign(&turned);
         Self { voxels, affine: self.affine.reordered(axes, self.dims()) }
     }
@@ -431,7 +441,7 @@ impl Volume {
             }
         }
         let turned = turned.permuted_axes(order);
-        let mut voxels = Array3::zeros(turned.dim().f());
+        let mut voxels = memory::in_memory_order(turned.dim(), 0.0);
         voxels.assign(&turned);
         Ok(Self { voxels, affine: grid.affine })
     }
@@ -440,11 +450,6 @@ impl Volume {
     pub fn into_voxels(self) -> Array3<f32> {
         self.voxels
     }
-}
-
-/// An array with i fastest in memory, as every volume and mask of this library has it.
-pub(crate) fn in_memory_order<T: Clone>(shape: (usize, usize, usize), value: T) -> Array3<T> {
-    Array3::from_elem(shape.f(), value)
 }
 
 #[cfg(test)]

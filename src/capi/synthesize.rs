@@ -84,3 +84,62 @@ pub unsafe extern "C" fn mrisynth_synthesize(
     // SAFETY: the caller's promise.
     enter(|| unsafe { synthesize(model, inputs, n_inputs, output, options) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+    use crate::capi::image::mrisynth_image_init;
+    use crate::capi::known_models;
+    use crate::capi::model::{mrisynth_model_free, mrisynth_model_from_memory};
+    use crate::capi::options::{MrisynthInput, mrisynth_options_init};
+    use crate::capi::status::mrisynth_last_error;
+
+    const DIMS: [usize; 3] = [6, 5, 4];
+    const VOXELS: usize = DIMS[0] * DIMS[1] * DIMS[2];
+
+    /// Voxels in the middle that differ, among zeros.
+    fn scan() -> Vec<f32> {
+        let inside = |at: usize| {
+            let index = [at % DIMS[0], at / DIMS[0] % DIMS[1], at / DIMS[0] / DIMS[1]];
+            (0..3).all(|axis| index[axis] > 0 && index[axis] + 1 < DIMS[axis])
+        };
+        (0..VOXELS).map(|at| if inside(at) { 1.0 + at as f32 } else { 0.0 }).collect()
+    }
+
+    /// Every function that a synthesis needs, as C calls them; small enough for Miri, which must find nothing wrong in it.
+    #[test]
+    fn a_whole_call_through_the_interface_of_c() {
+        let file = known_models::middle_slice(3);
+        let (mut voxels, mut result) = (scan(), vec![f32::NAN; VOXELS]);
+        let mut model = ptr::null_mut();
+        // SAFETY: all pointers are to what is declared, and the buffers hold as many floats as the images say.
+        let status = unsafe {
+            assert_eq!(mrisynth_model_from_memory(file.as_ptr().cast(), file.len(), &raw mut model), 0);
+            let mut image = std::mem::zeroed::<MrisynthImage>();
+            assert_eq!(mrisynth_image_init(&raw mut image, size_of::<MrisynthImage>()), 0);
+            image.dims = DIMS.map(|length| length as u64);
+            image.data = voxels.as_mut_ptr().cast();
+            let output = MrisynthImage { data: result.as_mut_ptr().cast(), ..image };
+            let mut options = std::mem::zeroed::<MrisynthOptions>();
+            assert_eq!(mrisynth_options_init(&raw mut options, size_of::<MrisynthOptions>()), 0);
+            options.input_state = MrisynthInput::Prepared as u32;
+            options.accept_implausible = 1;
+            options.num_threads = 2;
+            let inputs = [&raw const image];
+            let status =
+                mrisynth_synthesize(model, inputs.as_ptr(), 1, &raw const output, &raw const options);
+            mrisynth_model_free(model);
+            status
+        };
+        // SAFETY: valid until this thread's next call.
+        let message = unsafe { std::ffi::CStr::from_ptr(mrisynth_last_error()) };
+        assert_eq!(status, 0, "{message:?}");
+        // The model shows its input, on a scale whose 1 is about the largest value.
+        let largest = voxels.iter().copied().fold(0.0, f32::max);
+        for (made, given) in result.iter().zip(&voxels) {
+            assert!((made - given / largest).abs() < 0.02, "{made} for {given}");
+        }
+    }
+}

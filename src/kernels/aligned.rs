@@ -17,10 +17,18 @@ pub(super) struct Aligned {
 }
 
 impl Aligned {
-    /// Makes the buffer hold `length` floats at least, the new ones 0.
+    /// Makes the buffer hold `length` floats at least, all of them 0 if it held fewer.
     pub(super) fn grow(&mut self, length: usize) {
         if self.length < length {
-            self.lines.resize(length.div_ceil(LINE), Line([0.0; LINE]));
+            // What it held is not needed, and goes before there is room for more.
+            *self = Self::default();
+            let count = length.div_ceil(LINE);
+            if self.lines.try_reserve_exact(count).is_err() {
+                // As the engine tells it, but silently.
+                let message = format!("failed to allocate {} bytes", count * size_of::<Line>());
+                std::panic::resume_unwind(Box::new(message));
+            }
+            self.lines.resize(count, Line([0.0; LINE]));
             self.length = length;
         }
     }

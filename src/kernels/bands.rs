@@ -13,9 +13,6 @@ const MIN_PIXELS: usize = 96;
 const GOOD_ROWS: usize = 4;
 const MIN_COLUMNS: usize = 32;
 
-/// Bytes that bands and lists of their pixels take, unless a single row takes more.
-pub(super) const SCRATCH: usize = 4 * BAND;
-
 /// Pixels of the result that see the kernel in the same way: all of them, or every second of every second row where an up-sampling
 /// doubles the size.
 #[derive(Debug)]
@@ -179,6 +176,19 @@ impl Plan {
             }
         }
         bands
+    }
+
+    /// Bytes that the largest band takes, with `per_pixel` floats for each of its pixels, the lists of its pixels' places, and
+    /// the list of all bands; lists have room for twice as much, and may just have been half as long.
+    pub(super) fn scratch_bytes(&self, shape: Shape, result: Shape, per_pixel: usize) -> usize {
+        let bands = self.bands(shape, result);
+        let of_band = |band: &Band| {
+            let images = band.images[1] - band.images[0];
+            let gathered = images * self.blocks() * band.size[0] * band.size[1] * self.lanes;
+            let pixels = images * (band.rows[1] - band.rows[0]) * (band.columns[1] - band.columns[0]);
+            size_of::<f32>() * (gathered + pixels * per_pixel) + 3 * 2 * size_of::<usize>() * pixels
+        };
+        bands.iter().map(of_band).max().unwrap_or(0) + 3 * size_of_val(&bands[..])
     }
 
     /// Where the first tap of any phase lies for the first pixel, and how many rows and columns all phases' taps take.

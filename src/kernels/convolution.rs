@@ -164,12 +164,15 @@ impl Convolution {
         }
     }
 
-    /// Bytes that each thread which runs it keeps for its work.
-    pub fn scratch_bytes(&self) -> usize {
-        match &self.method {
-            Method::Winograd(winograd) => winograd.scratch_bytes(),
-            Method::Direct(_) | Method::Narrow(_) => super::bands::SCRATCH,
-        }
+    /// Bytes that a thread which runs it on images of `shape` needs for its work, at most: in the buffers of direct convolutions,
+    /// and in those of Winograd's, which are others. None if it has no result for them.
+    pub fn scratch_bytes(&self, shape: Shape) -> Option<[usize; 2]> {
+        let result = self.spec.output(shape)?;
+        Some(match &self.method {
+            Method::Direct(direct) => [direct.scratch_bytes(shape, result), 0],
+            Method::Narrow(narrow) => [narrow.scratch_bytes(shape, result), 0],
+            Method::Winograd(winograd) => [0, winograd.scratch_bytes(result)],
+        })
     }
 
     /// `activation(convolution(images) + residual)` into `output`. `images` and `residual` are in blocks; `output` too, unless

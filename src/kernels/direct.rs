@@ -6,7 +6,7 @@ use super::lanes::Lanes;
 use super::product::{Panels, Sink, Terms, multiply};
 use super::scratch::{self, room};
 use super::tier::Kernel;
-use super::{Activation, BLOCK, Tier};
+use super::{Activation, BLOCK, Shape, Tier};
 
 /// Terms that are added up for all pixels before the next: their weights for a panel should fit into a core's nearest cache.
 const TERMS: usize = 256;
@@ -34,6 +34,11 @@ impl Direct {
 
     pub(super) fn bytes(&self) -> usize {
         self.phases.iter().map(|(panels, bias)| panels.bytes() + size_of_val(&bias[..])).sum()
+    }
+
+    pub(super) fn scratch_bytes(&self, shape: Shape, result: Shape) -> usize {
+        let widest = self.phases.iter().map(|(panels, _)| panels.widest()).max().unwrap_or(0);
+        self.plan.scratch_bytes(shape, result, widest)
     }
 
     pub(super) fn run(&self, call: Call<'_>, tier: Tier) {

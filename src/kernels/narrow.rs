@@ -57,6 +57,10 @@ impl Narrow {
         channels.map(|group| size_of_val(&group.weights[..]) + size_of_val(&group.bias[..])).sum()
     }
 
+    pub(super) fn scratch_bytes(&self, shape: Shape, result: Shape) -> usize {
+        self.plan.scratch_bytes(shape, result, 0)
+    }
+
     pub(super) fn run(&self, call: Call<'_>, tier: Tier) {
         let result = call.result;
         scratch::with(|scratch| {

@@ -14,9 +14,9 @@ const NO_TIER: &str = "none";
 
 /// What two tiers, or the kernels and tract, may make of one voxel of a synthetic image (0..1) differs by no more than this.
 ///
-/// The same sums in another order, with and without fused multiply-add, differ by rounding: by 1.7e-6 at most in what
-/// `bindings/cli/tests/tiers.rs` runs. Other models and scans add up other numbers, so sixty times that is allowed, which is still a
-/// tenth of the step of the 16-bit integers that images are stored in; a kernel that is wrong is wrong by much more.
+/// The same sums in another order, with and without fused multiply-add, differ by rounding: by a few millionths in what
+/// `bindings/cli/tests/tiers.rs` and `scripts/test-processors.sh` run. Other models and scans add up other numbers, so some thirty
+/// times that is allowed, which is still a tenth of the step of the 16-bit integers that images are stored in.
 pub const TOLERANCE_BETWEEN_TIERS: f32 = 1e-4;
 
 /// A set of instructions that the kernels were compiled for.

@@ -49,9 +49,13 @@ impl Winograd {
         self.weights.iter().map(Panels::bytes).sum::<usize>() + size_of_val(&self.bias[..])
     }
 
-    pub(super) fn scratch_bytes(&self) -> usize {
+    /// Bytes of the largest matrices, and of the list of all tiles, which has room for twice as much and may just have been half
+    /// as long.
+    pub(super) fn scratch_bytes(&self, result: Shape) -> usize {
         let floats = |channels| Matrices::new(channels, GROUP).len();
+        let tiles = result.images * result.height.div_ceil(STEP) * result.width.div_ceil(STEP);
         size_of::<f32>() * (floats(self.channels_in) + floats(self.channels_out))
+            + 3 * size_of::<Tile>() * tiles
     }
 
     pub(super) fn run(&self, call: Call<'_>, tier: Tier) {

@@ -5,7 +5,7 @@
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
 
 use crate::prepare::normalize;
-use crate::{Error, Result, Volume};
+use crate::{Error, Result, Volume, memory};
 
 pub mod ssim;
 
@@ -54,7 +54,7 @@ impl Scores {
     /// Those of [`score`].
     pub fn of(reference: &Volume, synthetic: &Volume) -> Result<Self> {
         // Where the real scan has signal, so that no metric may see an invented background.
-        let brain = reference.voxels().mapv(|value| value > 0.0);
+        let brain = memory::mapped(reference.voxels(), |value| *value > 0.0);
         let score = |fit| score(reference, synthetic, &brain, fit);
         Ok(Self { direct: score(false)?, fitted: score(true)? })
     }

@@ -3,7 +3,7 @@
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::eval;
 
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Runs `plan` on `input`, and gives all values of its first output. `between` hears before each layer which part of them is done,
 /// and can stop the run. `name` is what a fault is said of.
@@ -34,5 +34,5 @@ pub(crate) fn run(
     }
     let outputs = outputs.map_err(fault)?;
     let view = outputs[0].to_plain_array_view::<f32>().map_err(fault)?;
-    Ok(view.iter().copied().collect())
+    Ok(memory::gathered(view.iter().copied()))
 }

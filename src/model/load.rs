@@ -7,6 +7,7 @@ use prost::Message;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::knobs::KnobScope;
+use tract_onnx::tract_core::ops::cnn::{Conv, Deconv};
 use tract_onnx::tract_hir::internal::DimLike;
 
 use super::card::Card;
@@ -37,6 +38,8 @@ pub(crate) struct Network {
     pub(crate) slices_at_once: usize,
     /// Bytes that a thread needs to run it, at most.
     pub(crate) bytes: u64,
+    /// Bytes of what it has for itself, at most: no weights if the kernels have them all.
+    pub(crate) own_bytes: u64,
 }
 
 /// A checked model file, and its networks compiled so far.
@@ -126,6 +129,12 @@ impl Loaded {
         self.weight_bytes + self.packed.bytes()
     }
 
+    /// An upper bound on the bytes that compiling takes for a while, by measurement: the graph is taken over, and what the
+    /// kernels do not run is packed.
+    pub(crate) fn compilation_bytes(&self) -> u64 {
+        2 * self.weight_bytes + (4 << 20)
+    }
+
     fn compile(&self, window: [usize; 2]) -> Result<Network> {
         let any_number = || self.graph.symbols.sym("slices").to_dim();
         // The kernels take any number of slices at once, and tract is slow with more than one.
@@ -134,8 +143,11 @@ impl Loaded {
             false => Ok(None),
         });
         match many {
-            Ok(Some(Lowered { graph, whole: true })) => plan(graph, window, SLICES_AT_ONCE),
-            _ => plan(untrusted(|| self.lowered(1.to_dim(), window))?.graph, window, 1),
+            Ok(Some(Lowered { graph, whole: true })) => plan(graph, window, SLICES_AT_ONCE, 0),
+            // The engine packs the weights again.
+            _ => {
+                plan(untrusted(|| self.lowered(1.to_dim(), window))?.graph, window, 1, 2 * self.weight_bytes)
+            }
         }
     }
 
@@ -164,17 +176,27 @@ impl Loaded {
     }
 }
 
-fn plan(graph: TypedModel, window: [usize; 2], slices_at_once: usize) -> Result<Network> {
+fn plan(graph: TypedModel, window: [usize; 2], slices_at_once: usize, own_bytes: u64) -> Result<Network> {
     check_sizes(&graph)?;
     check_output(&graph, window)?;
+    let unfolded = untrusted(|| most_unfolded(&graph))?;
     let plan = untrusted(|| {
         // The direct convolution is the slower of tract's two for most layers of these generators.
         KnobScope::new([("TRACT_DISABLE_DIRECT_SPATIAL", "1")])?
             .enter(|| graph.into_optimized()?.into_runnable())
     })?;
     let activations = untrusted(|| most_alive(plan.model()))?;
-    let bytes = 4 * (activations * slices_at_once) as u64 + operators::scratch_bytes(plan.model());
-    Ok(Network { plan, window, slices_at_once, bytes })
+    let scratch = untrusted(|| operators::scratch_bytes(plan.model(), slices_at_once))?;
+    // What goes in and comes out is there once more.
+    let [ends, alive] =
+        [2 * window[0] * window[1], activations].map(|values| 4 * (values * slices_at_once) as u64);
+    Ok(Network {
+        plan,
+        window,
+        slices_at_once,
+        bytes: (ends + alive + scratch).saturating_add(unfolded),
+        own_bytes,
+    })
 }
 
 /// Values of a layer's output for one slice; `None` for weights.
@@ -189,6 +211,29 @@ fn values_of_one_slice(fact: &TypedFact) -> TractResult<Option<usize>> {
         values = values.checked_mul(length).ok_or_else(|| TractError::msg("too many values"))?;
     }
     Ok(Some(values))
+}
+
+/// Bytes of the largest image that the engine unfolds for a convolution that the kernels do not run: a value for each tap of
+/// each pixel.
+fn most_unfolded(model: &TypedModel) -> TractResult<u64> {
+    let mut most = 0;
+    for node in model.nodes() {
+        let (taps, fact) = if let Some(convolution) = node.op_as::<Conv>() {
+            let taps: usize = convolution.pool_spec.kernel_shape.iter().product();
+            (taps * convolution.pool_spec.input_channels, &node.outputs[0].fact)
+        } else if let Some(transposed) = node.op_as::<Deconv>() {
+            let taps: usize = transposed.pool_spec.kernel_shape.iter().product();
+            (taps * transposed.pool_spec.output_channels, model.outlet_fact(node.inputs[0])?)
+        } else {
+            continue;
+        };
+        let mut values = taps as u64;
+        for length in fact.shape.iter().skip(2) {
+            values = values.saturating_mul(length.to_usize()? as u64);
+        }
+        most = most.max(values.saturating_mul(size_of::<f32>() as u64));
+    }
+    Ok(most)
 }
 
 /// Refuses a network whose layers are too large for one slice.

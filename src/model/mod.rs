@@ -158,6 +158,11 @@ impl Model {
         self.loaded.weight_bytes()
     }
 
+    /// An upper bound on the bytes that compiling a network takes for a while.
+    pub(crate) fn compilation_bytes(&self) -> u64 {
+        self.loaded.compilation_bytes()
+    }
+
     /// The network compiled for an in-plane window (height, width).
     pub(crate) fn network(&self, window: [usize; 2]) -> Result<Arc<Network>> {
         self.loaded.network(window)

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::volume::IndexMap;
-use crate::{Result, Watch};
+use crate::{Result, Watch, memory};
 
 /// Indices this near to a voxel are that voxel: less than what an interpolation takes for rounding.
 const WITHIN: f64 = 5e-6;
@@ -54,7 +54,7 @@ impl Aligned {
         watch: &Watch,
     ) -> Result<Vec<T>> {
         let [ni, nj, nk] = self.dims;
-        let mut onto = vec![outside; ni * nj * nk];
+        let mut onto = memory::filled(ni * nj * nk, outside);
         onto.par_chunks_mut((ni * nj).max(1)).enumerate().try_for_each(|(k, slice)| {
             for (j, row) in slice.chunks_mut(ni).enumerate() {
                 self.copy_row(from, dims, [j, k], row);

@@ -4,11 +4,12 @@ use ndarray::{Array3, ArrayView3};
 
 use super::morphology;
 pub use super::morphology::bounding_box;
+use crate::memory;
 
 /// The brain of a brain-extracted scan: every voxel that is not zero, and the zeros that it encloses (a ventricle that
 /// some tool has blanked), found by a flood of the background from the volume's faces through voxel faces.
 pub fn mask(voxels: ArrayView3<'_, f32>) -> Array3<bool> {
-    morphology::with_holes_filled(&voxels.mapv(|value| value != 0.0))
+    morphology::with_holes_filled(&memory::mapped(voxels, |value| *value != 0.0))
 }
 
 #[cfg(test)]

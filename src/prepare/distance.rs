@@ -3,6 +3,8 @@
 
 use rayon::prelude::*;
 
+use crate::memory;
+
 /// The squared distance in millimetres that stands for "nothing in reach".
 const FAR: f32 = 1e6;
 
@@ -12,14 +14,14 @@ pub fn distance_to(dims: [usize; 3], sizes: [f32; 3], is_inside: impl Fn(usize) 
     let [ni, nj, nk] = dims;
     let slice = ni * nj;
     // Along k first, with the columns side by side, so that threads can share them out.
-    let mut columns = vec![FAR; slice * nk];
+    let mut columns = memory::filled(slice * nk, FAR);
     columns.par_chunks_mut(nk).enumerate().for_each_init(Line::default, |line, (start, column)| {
         for (k, value) in column.iter_mut().enumerate() {
             *value = if is_inside(start + k * slice) { 0.0 } else { FAR };
         }
         line.transform(column, 0, 1, nk, sizes[2]);
     });
-    let mut squared = vec![0.0; slice * nk];
+    let mut squared = memory::filled(slice * nk, 0.0);
     squared.par_chunks_mut(slice).enumerate().for_each_init(Line::default, |line, (k, values)| {
         for (at, value) in values.iter_mut().enumerate() {
             *value = columns[at * nk + k];

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::lattice::{self, SIZE_MULTIPLE, SPACING};
 use super::{brain, extractor, morphology, resample};
-use crate::volume::in_memory_order;
-use crate::{Affine, Grid, Result, Volume, Watch};
+use crate::memory::{self, in_memory_order};
+use crate::{Affine, Grid, Result, Volume, Watch, needs};
 
 /// Voxels lower than this above the surface that the network was trained on belong to the brain, in millimetres. Chosen
 /// on reference masks of other tools, which leave a thin layer of fluid around the cortex.
@@ -49,7 +49,7 @@ pub struct Extraction {
 /// # Errors
 /// [`Error::Unsupported`] in a build without embedded models, [`Error::Cancelled`], [`Error::OutOfMemory`].
 pub fn extract(scan: &Volume, watch: &Watch) -> Result<Extraction> {
-    let nonzero = morphology::bounding_box(&scan.voxels().mapv(|value| value != 0.0));
+    let nonzero = morphology::bounding_box(&memory::mapped(scan.voxels(), |value| *value != 0.0));
     let Some(bounds) = nonzero else {
         return Ok(Extraction::empty(scan));
     };
@@ -116,20 +116,41 @@ fn heights(scan: &Volume, bounds: ([usize; 3], [usize; 3]), watch: &Watch) -> Re
     Ok((heights, grid))
 }
 
-/// The grid of 2 mm along the patient's axes that the network sees: what is not 0 and a margin.
-fn grid_of(scan: &Volume, (first, last): ([usize; 3], [usize; 3])) -> Result<Grid> {
+/// An upper bound on the bytes that the extraction allocates at once, the scan not included.
+pub(super) fn needs_of(scan: &Grid) -> u64 {
+    let voxels = needs::voxels(scan);
+    let (low, high) = extent(scan, ([0; 3], scan.dims.map(|length| length - 1)));
+    let seen: u64 =
+        [0, 1, 2].map(|axis| lattice_length((high[axis] - low[axis]).min(LONGEST)) as u64).iter().product();
+    // A copy that is smoothed, and the network; or the mask as it was found, a part of it, and that of a stripped scan.
+    (5 * voxels + extractor::needs_of(seen)).max(12 * seen + 2 * voxels + needs::largest_part(scan))
+}
+
+/// What lies between these voxels and a margin around, in the patient's axes: the lowest and highest millimetres.
+fn extent(scan: &Grid, (first, last): ([usize; 3], [usize; 3])) -> ([f64; 3], [f64; 3]) {
     let mut low = [f64::INFINITY; 3];
     let mut high = [f64::NEG_INFINITY; 3];
     for corner in 0..8_usize {
         let index = [0, 1, 2].map(|axis| {
             if corner >> axis & 1 == 1 { last[axis] as f64 + 0.5 } else { first[axis] as f64 - 0.5 }
         });
-        let position = scan.affine().to_millimetres(index);
+        let position = scan.affine.to_millimetres(index);
         for axis in 0..3 {
             low[axis] = low[axis].min(position[axis] - MARGIN);
             high[axis] = high[axis].max(position[axis] + MARGIN);
         }
     }
+    (low, high)
+}
+
+/// Voxels along a side of so many millimetres.
+fn lattice_length(millimetres: f64) -> usize {
+    ((millimetres / SPACING).ceil().max(1.0) as usize).next_multiple_of(SIZE_MULTIPLE)
+}
+
+/// The grid of 2 mm along the patient's axes that the network sees: what is not 0 and a margin.
+fn grid_of(scan: &Volume, bounds: ([usize; 3], [usize; 3])) -> Result<Grid> {
+    let (mut low, mut high) = extent(&scan.grid(), bounds);
     if (0..3).any(|axis| high[axis] - low[axis] > LONGEST) {
         let centre = bright_centre(scan);
         for axis in 0..3 {
@@ -139,10 +160,7 @@ fn grid_of(scan: &Volume, (first, last): ([usize; 3], [usize; 3])) -> Result<Gri
             }
         }
     }
-    let dims = [0, 1, 2].map(|axis| {
-        let voxels = ((high[axis] - low[axis]) / SPACING).ceil().max(1.0) as usize;
-        voxels.next_multiple_of(SIZE_MULTIPLE)
-    });
+    let dims = [0, 1, 2].map(|axis| lattice_length(high[axis] - low[axis]));
     // What the multiple adds goes to both sides.
     let origin =
         [0, 1, 2].map(|axis| 0.5 * (low[axis] + high[axis]) - 0.5 * SPACING * (dims[axis] as f64 - 1.0));

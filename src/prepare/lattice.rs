@@ -2,6 +2,7 @@
 //!
 //! The training crate builds its batches with the same functions.
 
+use crate::memory;
 use crate::prepare::normalize::percentile;
 
 /// Voxel size of the volumes that the extractor sees, in millimetres.
@@ -18,7 +19,7 @@ const PERCENTILES: [f64; 2] = [0.5, 99.5];
 /// Brings intensities to 0..1: of all that are not exactly 0 (which is what no scanner saw, or a tool removed), the
 /// 0.5th percentile becomes 0, the 99.5th 1, and what is beyond is clipped. A volume without contrast becomes 0.
 pub fn scale(values: &mut [f32]) {
-    let mut sorted: Vec<f32> = values.iter().copied().filter(|value| *value != 0.0).collect();
+    let mut sorted: Vec<f32> = memory::gathered(values.iter().copied().filter(|value| *value != 0.0));
     let [low, high] = PERCENTILES.map(|percent| percentile(&mut sorted, percent).unwrap_or(0.0));
     let factor = if high > low { 1.0 / (high - low) } else { 0.0 };
     for value in values {
@@ -29,7 +30,7 @@ pub fn scale(values: &mut [f32]) {
 /// A volume of 2 mm (i fastest, even sides) as channels of the lattice: `[8, nk / 2, nj / 2, ni / 2]`, row-major.
 /// Channel 4 c + 2 b + a holds the voxels (2 i + a, 2 j + b, 2 k + c).
 pub fn split(values: &[f32], dims: [usize; 3]) -> Vec<f32> {
-    let mut channels = vec![0.0; values.len()];
+    let mut channels = memory::filled(values.len(), 0.0);
     let half = dims.map(|length| length / 2);
     for_each_row(half, |channel, row, j, k| {
         let (first, line) = line_of(dims, channel, j, k);
@@ -42,7 +43,7 @@ pub fn split(values: &[f32], dims: [usize; 3]) -> Vec<f32> {
 
 /// The way back from [`split`]; `dims` are those of the volume.
 pub fn join(channels: &[f32], dims: [usize; 3]) -> Vec<f32> {
-    let mut values = vec![0.0; channels.len()];
+    let mut values = memory::filled(channels.len(), 0.0);
     let half = dims.map(|length| length / 2);
     for_each_row(half, |channel, row, j, k| {
         let (first, line) = line_of(dims, channel, j, k);

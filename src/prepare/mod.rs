@@ -26,7 +26,7 @@ use ndarray::Array3;
 
 use crate::control::{Adviser, Control, LogLevel};
 use crate::guard::catch_panics;
-use crate::{Error, Grid, Result, Transform, Volume, Watch, plausible};
+use crate::{Error, Grid, Result, Transform, Volume, Watch, needs, plausible};
 use bias::BiasOptions;
 use normalize::{Scale, Scaling};
 use register::{Registration, template};
@@ -114,7 +114,7 @@ mod part {
 /// [`Error::Refused`], with the stage and the reason, for a scan that does not look like a head, or whose brain cannot
 /// be found or placed; [`Error::OutOfMemory`]; [`Error::Cancelled`].
 pub fn prepare(scan: &Volume, options: &Options, control: &mut Control<'_>) -> Result<Prepared> {
-    catch_panics(|| control.run(|watch, adviser| run(scan, options, watch, adviser)))
+    catch_panics(|| control.run(|watch, adviser| run_checked(scan, options, watch, adviser)))
 }
 
 /// A scan and its bias field.
@@ -135,13 +135,28 @@ pub fn correct_as_itk(scan: &Volume, control: &mut Control<'_>) -> Result<Correc
     catch_panics(|| {
         control.run(|watch, adviser| {
             plausible::check_image(scan)?;
-            adviser.check_memory(memory_needed(&scan.grid()))?;
+            let grid = scan.grid();
+            let options = BiasOptions::itk_compatible(ITK_SHRINK);
+            let correction = needs_of_correction(&grid, &options);
+            adviser
+                .check_memory(4 * needs::voxels(&grid), needs::FIXED + needs::voxels(&grid) + correction)?;
             let field =
                 bias_field(scan, &bias::otsu_mask(scan), &BiasCorrection::Itk, &watch.stage(0.0, 0.9))?;
             let bias = field.on_scan(&watch.stage(0.9, 1.0))?;
             Ok(Corrected { corrected: divided(scan, &bias)?, bias })
         })
     })
+}
+
+/// All stages, on the threads of the current pool, after a check that there is the memory for them.
+pub(crate) fn run_checked(
+    scan: &Volume,
+    options: &Options,
+    watch: &Watch,
+    adviser: &Adviser<'_>,
+) -> Result<Prepared> {
+    adviser.check_memory(held(&scan.grid(), options), needs_of(&scan.grid(), options))?;
+    run(scan, options, watch, adviser)
 }
 
 /// All stages, on the threads of the current pool.
@@ -152,7 +167,6 @@ pub(crate) fn run(
     adviser: &Adviser<'_>,
 ) -> Result<Prepared> {
     adviser.timed("checks", || plausible::check_image(scan))?;
-    adviser.check_memory(memory_needed(&scan.grid()))?;
     let stage = |(from, to)| watch.stage(from, to);
     let mut record = Record::new(scan, options);
 
@@ -224,7 +238,7 @@ fn brain_of(
         return Err(Error::BadImage("the mask is empty".into()));
     }
     // As every mask of this library lies in memory.
-    let mut ordered = crate::volume::in_memory_order(mask.dim(), false);
+    let mut ordered = crate::memory::in_memory_order(mask.dim(), false);
     ordered.assign(mask);
     record.given_mask(&ordered, scan);
     watch.advance(1.0)?;
@@ -241,7 +255,7 @@ fn corrected(
     if options.bias == BiasCorrection::Skip {
         let mut even = Volume::zeros(&scan.grid())?;
         even.as_mut_slice().fill(1.0);
-        return Ok((scan.clone(), even));
+        return Ok((scan.copy()?, even));
     }
     let head = (options.bias == BiasCorrection::Itk).then(|| bias::otsu_mask(scan));
     let field = bias_field(scan, head.as_ref().unwrap_or(brain), &options.bias, &watch.stage(0.0, 0.8))?;
@@ -295,14 +309,37 @@ fn to_standard(
     Ok((standard, brain))
 }
 
-/// An upper bound on the bytes that preparing a scan of this grid has allocated at once, the scan included.
-fn memory_needed(scan: &Grid) -> u64 {
-    let scan = scan.len() as u64;
-    let standard = 182 * 218 * 182_u64;
-    // Floats and masks of the scan: itself, corrected, field, mask, a copy with a rim and its mask, distances of the mask.
-    // Of the standard grid: the image, its copy, the mask. And the network, the template, the registration's samples.
-    (4 + 4 + 4 + 1 + 4 + 1 + 12) * scan + 10 * standard + EXTRACTION_BYTES
+/// Bytes of a scan and of the caller's mask.
+pub(crate) fn held(scan: &Grid, options: &Options) -> u64 {
+    (4 + u64::from(options.mask.is_some())) * needs::voxels(scan)
 }
 
-/// What the extraction network and its activations take at most, in bytes.
-const EXTRACTION_BYTES: u64 = 400 << 20;
+/// An upper bound on the bytes that preparing a scan of this grid has allocated at once, the scan not included.
+pub(crate) fn needs_of(scan: &Grid, options: &Options) -> u64 {
+    let voxels = needs::voxels(scan);
+    let extraction = if options.mask.is_some() { voxels } else { extract::needs_of(scan) };
+    let correction = match options.bias {
+        BiasCorrection::Skip => 8 * voxels,
+        BiasCorrection::Brain => needs_of_correction(scan, &BiasOptions::default()),
+        BiasCorrection::Itk => voxels + needs_of_correction(scan, &BiasOptions::itk_compatible(ITK_SHRINK)),
+    };
+    // From here on there are the corrected scan, its field and the mask.
+    let registration = needs::placed(scan, register::VOXEL, 0);
+    // The brain's intensities.
+    let normalization = 4 * voxels;
+    let standard = template::standard_grid();
+    let resampling =
+        needs::mask_onto(scan, &standard).max(needs::voxels(&standard) + needs::brain_onto(scan, &standard));
+    let later = 9 * voxels + registration.max(normalization).max(resampling);
+    needs::FIXED + extraction.max(voxels + correction).max(later)
+}
+
+/// The samples that a field is fitted to, or the field with the corrected scan.
+fn needs_of_correction(scan: &Grid, options: &BiasOptions) -> u64 {
+    bias::needs_of_samples(scan, options).max(8 * needs::voxels(scan))
+}
+
+/// What is left beside the scan once it is prepared: the corrected scan, its field and mask; the standard image and its mask.
+pub(crate) fn kept(scan: &Grid) -> u64 {
+    9 * needs::voxels(scan) + 5 * needs::voxels(&template::standard_grid())
+}

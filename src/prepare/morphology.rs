@@ -4,7 +4,7 @@
 
 use ndarray::{Array3, ArrayRef3, Zip, s};
 
-use crate::volume::in_memory_order;
+use crate::memory::{self, in_memory_order};
 
 /// Which voxels of a grid are neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -45,7 +45,7 @@ impl Padded {
     fn of(mask: &ArrayRef3<bool>) -> Option<Self> {
         let (low, high) = bounding_box(mask)?;
         let dims = [0, 1, 2].map(|axis| high[axis] - low[axis] + 3);
-        let mut padded = Self { low, dims, cells: vec![false; dims.iter().product()] };
+        let mut padded = Self { low, dims, cells: memory::filled(dims.iter().product(), false) };
         padded.for_each_voxel(|cell, index| *cell = mask[index]);
         Some(padded)
     }
@@ -87,12 +87,12 @@ impl Padded {
         [0, 1, 2].map(|axis| self.low[axis] + index[axis] - 1)
     }
 
-    /// All places that hang together with `start` by these steps among those for which `open` holds, in the order of
-    /// their visit. Each is closed when it is visited.
-    fn flood(&self, open: &mut [bool], start: usize, steps: &[isize]) -> Vec<usize> {
-        let mut reached = vec![start];
+    /// Appends to `reached` all places that hang together with `start` by these steps among those for which `open` holds, in
+    /// the order of their visit. Each is closed when it is visited.
+    fn flood(&self, open: &mut [bool], start: usize, steps: &[isize], reached: &mut Vec<usize>) {
+        let mut next = reached.len();
+        reached.push(start);
         open[start] = false;
-        let mut next = 0;
         while let Some(&at) = reached.get(next) {
             next += 1;
             for neighbour in steps.iter().filter_map(|step| at.checked_add_signed(*step)) {
@@ -102,8 +102,27 @@ impl Padded {
                 }
             }
         }
-        reached
     }
+
+    /// Calls `visit` with the places of each part of the mask that hangs together, the parts in the order of their first
+    /// places and the places in the order of the flood's visit.
+    fn for_each_part(&self, connectivity: Connectivity, mut visit: impl FnMut(&[usize])) {
+        let steps = self.steps(connectivity);
+        let mut left = memory::copied(&self.cells);
+        let mut reached = room_for(&left);
+        for start in 0..left.len() {
+            if left[start] {
+                reached.clear();
+                self.flood(&mut left, start, &steps, &mut reached);
+                visit(&reached);
+            }
+        }
+    }
+}
+
+/// An empty list with room for all places that are open, which is more than a flood can reach.
+fn room_for(open: &[bool]) -> Vec<usize> {
+    memory::reserved(open.iter().filter(|open| **open).count())
 }
 
 /// The smallest box that holds every `true`: first and last index along each axis; none if there is no `true`.
@@ -131,8 +150,10 @@ pub fn with_holes_filled(mask: &ArrayRef3<bool>) -> Array3<bool> {
     let Some(mut padded) = Padded::of(mask) else {
         return filled;
     };
-    let mut outside: Vec<bool> = padded.cells.iter().map(|inside| !inside).collect();
-    padded.flood(&mut outside, 0, &padded.steps(Connectivity::Faces));
+    let mut outside = memory::gathered(padded.cells.iter().map(|inside| !inside));
+    let mut reached = room_for(&outside);
+    padded.flood(&mut outside, 0, &padded.steps(Connectivity::Faces), &mut reached);
+    drop(reached);
     // What is still open was not reached.
     for (cell, hole) in padded.cells.iter_mut().zip(outside) {
         *cell |= hole;
@@ -147,21 +168,18 @@ pub fn largest_component(mask: &ArrayRef3<bool>) -> Array3<bool> {
     let Some(mut padded) = Padded::of(mask) else {
         return kept;
     };
-    let mut left = padded.cells.clone();
-    let steps = padded.steps(Connectivity::Faces);
-    let mut largest = Vec::new();
-    for start in 0..left.len() {
-        if left[start] {
-            let component = padded.flood(&mut left, start, &steps);
-            if component.len() > largest.len() {
-                largest = component;
-            }
+    let (mut start, mut largest) = (0, 0);
+    padded.for_each_part(Connectivity::Faces, |part| {
+        if part.len() > largest {
+            (start, largest) = (part[0], part.len());
         }
-    }
+    });
+    // The flood again, rather than room for two parts.
+    let mut left = memory::copied(&padded.cells);
+    let mut reached = memory::reserved(largest);
+    padded.flood(&mut left, start, &padded.steps(Connectivity::Faces), &mut reached);
     padded.cells.fill(false);
-    for at in largest {
-        padded.cells[at] = true;
-    }
+    reached.into_iter().for_each(|at| padded.cells[at] = true);
     padded.for_each_voxel(|cell, index| kept[index] = *cell);
     kept
 }
@@ -171,14 +189,8 @@ pub fn component_count(mask: &ArrayRef3<bool>, smallest: usize) -> usize {
     let Some(padded) = Padded::of(mask) else {
         return 0;
     };
-    let mut left = padded.cells.clone();
-    let steps = padded.steps(Connectivity::Faces);
     let mut count = 0;
-    for start in 0..left.len() {
-        if left[start] {
-            count += usize::from(padded.flood(&mut left, start, &steps).len() >= smallest);
-        }
-    }
+    padded.for_each_part(Connectivity::Faces, |part| count += usize::from(part.len() >= smallest));
     count
 }
 
@@ -188,15 +200,10 @@ pub fn components(mask: &ArrayRef3<bool>, connectivity: Connectivity) -> Vec<Vec
     let Some(padded) = Padded::of(mask) else {
         return Vec::new();
     };
-    let steps = padded.steps(connectivity);
-    let mut left = padded.cells.clone();
     let mut components = Vec::new();
-    for start in 0..left.len() {
-        if left[start] {
-            let component = padded.flood(&mut left, start, &steps);
-            components.push(component.into_iter().map(|at| padded.index_of(at)).collect());
-        }
-    }
+    padded.for_each_part(connectivity, |part| {
+        components.push(memory::gathered(part.iter().map(|&at| padded.index_of(at))));
+    });
     components
 }
 

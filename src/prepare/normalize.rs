@@ -3,7 +3,7 @@
 use ndarray::Array3;
 use serde::Serialize;
 
-use crate::{Error, Result, Volume};
+use crate::{Error, Result, Volume, memory};
 
 /// The percentile of the brain's intensities that becomes 1: brighter voxels (vessels, artefacts) are clipped, for
 /// otherwise a few of them decide how dark the whole brain is.
@@ -68,8 +68,8 @@ pub fn scale(volume: &Volume, brain: &Array3<bool>, scaling: Scaling) -> Result<
 /// [`Error::BadImage`] if the mask is empty or the percentile is not positive.
 pub fn top_intensity(volume: &Volume, brain: &Array3<bool>) -> Result<f32> {
     let voxels = volume.voxels();
-    let mut values: Vec<f32> =
-        voxels.iter().zip(brain).filter(|(_, inside)| **inside).map(|(v, _)| *v).collect();
+    let inside = voxels.iter().zip(brain).filter(|(_, inside)| **inside).map(|(value, _)| *value);
+    let mut values = memory::gathered(inside);
     let top = percentile(&mut values, TOP_PERCENTILE)
         .ok_or_else(|| Error::BadImage("no voxel differs from zero: there is no brain in it".into()))?;
     if top > 0.0 && top.is_finite() {

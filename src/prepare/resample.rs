@@ -17,7 +17,8 @@ use super::around::{Around, Cells};
 use super::brain;
 pub use super::smooth::smooth_by;
 use super::surface::Surface;
-use crate::volume::{IndexMap, in_memory_order};
+use crate::memory::{self, in_memory_order};
+use crate::volume::IndexMap;
 use crate::{Error, Grid, Result, Volume, Watch};
 
 /// A full width at half maximum is this many standard deviations of a Gaussian.
@@ -81,7 +82,7 @@ fn in_order(mask: &Array3<bool>) -> Cow<'_, [bool]> {
     // The transposed view's logical order is i fastest.
     match mask.t().to_slice() {
         Some(values) => Cow::Borrowed(values),
-        None => Cow::Owned(mask.t().iter().copied().collect()),
+        None => Cow::Owned(memory::gathered(mask.t().iter().copied())),
     }
 }
 
@@ -121,7 +122,7 @@ pub fn volume_onto(volume: &Volume, grid: &Grid, watch: &Watch) -> Result<Volume
         values.iter_mut().for_each(|value| *value += 0.0);
         return as_volume(values, grid);
     }
-    let mut source = volume.clone();
+    let mut source = volume.copy()?;
     smooth_for(&mut source, &map);
     watch.check()?;
     cubic_onto(&source, &map, grid, |_| true, watch)
@@ -133,7 +134,7 @@ pub fn volume_onto(volume: &Volume, grid: &Grid, watch: &Watch) -> Result<Volume
 /// [`crate::Error::OutOfMemory`] if the memory cannot be had.
 pub fn linear_onto(volume: &Volume, grid: &Grid) -> Result<Volume> {
     let map = grid.affine.to_indices_of(volume.affine());
-    let mut source = volume.clone();
+    let mut source = volume.copy()?;
     smooth_for(&mut source, &map);
     let mut onto = Volume::zeros(grid)?;
     let (values, dims) = (source.as_slice(), source.dims());
@@ -184,7 +185,7 @@ pub(crate) fn linear_at(values: &[f32], dims: [usize; 3], position: [f64; 3]) ->
 /// [`crate::Error::OutOfMemory`] if the memory cannot be had, [`crate::Error::Cancelled`].
 pub fn mask_onto(mask: &Array3<bool>, from: &Grid, grid: &Grid, watch: &Watch) -> Result<Array3<bool>> {
     if from == grid {
-        return Ok(mask.clone());
+        return Ok(memory::mapped(mask.view(), |inside| *inside));
     }
     let map = grid.affine.to_indices_of(&from.affine);
     if let Some(aligned) = Aligned::of(&map, grid.dims) {
@@ -247,21 +248,21 @@ fn floor(position: f64) -> f64 {
 
 /// Gives the voxels around `brain`, layer by layer, the mean of their neighbours (26) that have a value.
 fn spread_rim(volume: &mut Volume, brain: &Array3<bool>) {
-    let mut known = in_order(brain).into_owned();
+    let mut known = memory::copied(&in_order(brain));
     volume.change_by_mask(brain, |value, inside| if inside { value } else { 0.0 });
     let dims = volume.dims();
     for _ in 0..RIM {
         let layer = outer_layer(Cells { cells: &known, dims }, volume.as_slice());
         let voxels = volume.as_mut_slice();
-        for (at, value) in layer {
-            voxels[at] = value;
-            known[at] = true;
+        for (at, value) in layer.into_iter().flatten() {
+            voxels[at as usize] = value;
+            known[at as usize] = true;
         }
     }
 }
 
-/// The unknown voxels that touch a known one, each with the mean of the known ones that it touches.
-fn outer_layer(known: Cells<'_>, voxels: &[f32]) -> Vec<(usize, f32)> {
+/// The unknown voxels of each slice that touch a known one, each with the mean of the known ones that it touches.
+fn outer_layer(known: Cells<'_>, voxels: &[f32]) -> Vec<Vec<(u32, f32)>> {
     let [ni, nj, nk] = known.dims;
     let slice = |k: usize| {
         let (mut layer, mut around) = (Vec::new(), Around::default());
@@ -271,12 +272,14 @@ fn outer_layer(known: Cells<'_>, voxels: &[f32]) -> Vec<(usize, f32)> {
             }
             let row = (k * nj + j) * ni;
             for i in (0..ni).filter(|i| around.any[*i] && !known.cells[row + i]) {
-                layer.push((row + i, mean_of_known(known, voxels, [i, j, k])));
+                // No volume has more voxels than can be counted so.
+                layer.push(((row + i) as u32, mean_of_known(known, voxels, [i, j, k])));
             }
         }
+        layer.shrink_to_fit();
         layer
     };
-    (0..nk).into_par_iter().flat_map_iter(slice).collect()
+    (0..nk).into_par_iter().map(slice).collect()
 }
 
 /// The mean of the known voxels that touch one.

@@ -1,6 +1,6 @@
 //! The grid that generators read: 1 mm, axes along right, front and top, around the brain.
 
-use crate::volume::{Affine, Grid, Volume};
+use crate::volume::{Affine, Grid};
 use crate::{Error, Limits, Result};
 
 /// Voxel size of the standard grid in millimetres.
@@ -15,14 +15,10 @@ pub const MARGIN: usize = 8;
 ///
 /// # Errors
 /// [`Error::BadImage`] if the brain would need more voxels than the limits allow.
-pub fn grid_around(
-    volume: &Volume,
-    (first, last): ([usize; 3], [usize; 3]),
-    limits: &Limits,
-) -> Result<Grid> {
+pub fn grid_around(scan: &Grid, (first, last): ([usize; 3], [usize; 3]), limits: &Limits) -> Result<Grid> {
     let corner = |corner: usize| {
         let index = [0, 1, 2].map(|axis| if corner >> axis & 1 == 1 { last[axis] } else { first[axis] });
-        volume.affine().to_millimetres(index.map(|i| i as f64))
+        scan.affine.to_millimetres(index.map(|i| i as f64))
     };
     let mut low = [f64::INFINITY; 3];
     let mut high = [f64::NEG_INFINITY; 3];
@@ -58,6 +54,7 @@ pub fn grid_around(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Volume;
 
     #[test]
     fn one_millimetre_voxels_fall_on_the_grid_whatever_their_order() {
@@ -65,7 +62,7 @@ mod tests {
             [[0.0, 0.0, -1.0, 60.5], [-1.0, 0.0, 0.0, 70.25], [0.0, 1.0, 0.0, -40.0], [0.0, 0.0, 0.0, 1.0]];
         let affine = Affine::from_rows(rows).unwrap();
         let volume = Volume::zeros(&Grid { dims: [30, 40, 50], affine }).unwrap();
-        let grid = grid_around(&volume, ([5, 6, 7], [20, 30, 40]), &Limits::default()).unwrap();
+        let grid = grid_around(&volume.grid(), ([5, 6, 7], [20, 30, 40]), &Limits::default()).unwrap();
         assert_eq!(grid.dims, [34 + 16, 16 + 16, 25 + 16]);
         for index in [[0.0; 3], [49.0, 31.0, 40.0]] {
             let there = grid.affine.to_indices_of(&affine).apply(index);
@@ -77,7 +74,7 @@ mod tests {
     fn thick_and_thin_voxels_are_covered() {
         let affine = Affine::from_sizes([0.7, 0.7, 3.0], [-80.0, -100.0, -60.0]).unwrap();
         let volume = Volume::zeros(&Grid { dims: [200, 250, 45], affine }).unwrap();
-        let grid = grid_around(&volume, ([10, 10, 2], [190, 240, 42]), &Limits::default()).unwrap();
+        let grid = grid_around(&volume.grid(), ([10, 10, 2], [190, 240, 42]), &Limits::default()).unwrap();
         assert_eq!(grid.dims, [127 + 16, 162 + 16, 121 + 16]);
     }
 
@@ -88,7 +85,7 @@ mod tests {
         // Each of the second's axes is short enough alone.
         for last in [[59, 3, 3], [8, 3, 3]] {
             let limits = Limits { max_voxels: 30_000_000, ..Limits::default() };
-            let outcome = grid_around(&volume, ([0; 3], last), &limits);
+            let outcome = grid_around(&volume.grid(), ([0; 3], last), &limits);
             assert!(matches!(outcome, Err(Error::BadImage(_))), "{outcome:?}");
         }
     }

@@ -7,7 +7,7 @@ use super::around::{Around, Cells};
 use super::brain;
 use super::distance::distance_to;
 use super::resample::{linear_at, snap};
-use crate::{Grid, Result, Watch};
+use crate::{Grid, Result, Watch, memory};
 
 /// The distance that stands for "too far from the surface to matter", in millimetres.
 const FAR: f32 = 1e3;
@@ -37,7 +37,7 @@ impl Surface {
         let [ni, nj, nk] = dims;
         let part = ndarray::s![first[0]..first[0] + ni, first[1]..first[1] + nj, first[2]..first[2] + nk];
         // The transposed view's logical order is i fastest.
-        let cells: Vec<bool> = mask.slice(part).t().iter().copied().collect();
+        let cells = memory::gathered(mask.slice(part).t().iter().copied());
         let sizes = grid.affine.voxel_sizes().map(|size| size as f32);
         watch.check()?;
         let depth = match places(dims, sizes) {
@@ -86,7 +86,7 @@ fn places(dims: [usize; 3], sizes: [f32; 3]) -> Option<Vec<Place>> {
 fn near(mask: Cells<'_>, places: &[Place], watch: &Watch) -> Result<Vec<f32>> {
     let [ni, nj, _] = mask.dims;
     let signed = |distance: f32, inside: bool| if inside { distance } else { -distance };
-    let mut depth: Vec<f32> = mask.cells.iter().map(|inside| signed(FAR, *inside)).collect();
+    let mut depth = memory::gathered(mask.cells.iter().map(|inside| signed(FAR, *inside)));
     let slices = depth.par_chunks_mut(ni * nj).enumerate();
     slices.try_for_each_init(Around::default, |around, (k, slice)| {
         for (j, row) in slice.chunks_mut(ni).enumerate() {

@@ -1,6 +1,6 @@
 // Faults on purpose, each of which a checker must report and end with a failure: otherwise it is not switched on.
 //
-//   fault heap|overflow|race
+//   fault heap|leak|overflow|race
 #include <climits>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +14,14 @@ int read_behind_heap(int size) {
   const auto numbers = std::make_unique<int[]>(static_cast<std::size_t>(size));
   const volatile int *const first = numbers.get();
   return first[size];
+}
+
+/// Loses an allocation.
+int leak(int size) {
+  int *volatile numbers = new int[static_cast<std::size_t>(size)]();
+  const int first = *numbers;
+  numbers = nullptr;
+  return first;
 }
 
 int overflow(int number) {
@@ -38,6 +46,7 @@ int race() {
 int main(int argc, char **argv) {
   const char *const kind = argc > 1 ? argv[1] : "";
   if (std::strcmp(kind, "heap") == 0) std::printf("%d\n", read_behind_heap(argc + 8));
+  else if (std::strcmp(kind, "leak") == 0) std::printf("%d\n", leak(argc + 8));
   else if (std::strcmp(kind, "overflow") == 0) std::printf("%d\n", overflow(argc));
   else if (std::strcmp(kind, "race") == 0) std::printf("%d\n", race());
   else return 2;

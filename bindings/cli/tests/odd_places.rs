@@ -18,8 +18,11 @@ use common::{Outcome, Workplace, model_file};
 /// Nobody waits longer for an error; a machine that does much else meanwhile must not fail the test.
 const SOON: Duration = Duration::from_secs(60);
 
+/// A name, and how what has it is made.
+type Made = (&'static str, fn(&Path));
+
 /// What is no file that can be read: its name, and how it is made. All lie in the folder `odd`.
-const ODD: [(&str, fn(&Path)); 8] = [
+const ODD: [Made; 8] = [
     ("folder", |path| fs::create_dir(path).unwrap()),
     ("dangling", |path| symlink("nowhere", path).unwrap()),
     ("pipe", |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success())),
@@ -29,7 +32,7 @@ const ODD: [(&str, fn(&Path)); 8] = [
     ("null", |path| symlink("/dev/null", path).unwrap()),
     ("locked", |path| {
         fs::write(path, "").unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     }),
 ];
 
@@ -138,7 +141,7 @@ const OUTPUTS: [&str; 7] = [
 ];
 
 /// What must not be replaced by a result, even where that is asked for.
-const NEVER_REPLACED: [(&str, fn(&Path)); 4] = [
+const NEVER_REPLACED: [Made; 4] = [
     ODD[0],
     ODD[2],
     ODD[3],

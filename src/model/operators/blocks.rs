@@ -175,6 +175,13 @@ impl PartialEq for Convolve {
 impl Eq for Convolve {}
 
 impl Convolve {
+    /// Bytes that a thread needs for its work on so many images like `input`.
+    pub(super) fn scratch_bytes(&self, input: &TypedFact, images: usize) -> TractResult<[usize; 2]> {
+        let shape = in_blocks(&dims_of_one(input)?, self.convolution.spec().channels_in)?;
+        let shape = Shape { images, ..shape };
+        self.convolution.scratch_bytes(shape).with_context(|| format!("no result for {shape:?}"))
+    }
+
     /// Shapes of input and result, and the result's dimensions.
     fn shapes(&self, input: &[usize]) -> TractResult<(Shape, TVec<usize>)> {
         let spec = self.convolution.spec();

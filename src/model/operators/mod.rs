@@ -12,10 +12,16 @@ mod tests;
 pub(super) use keep::register;
 pub(super) use lower::{Lowered, Packed, lower};
 
-use tract_onnx::prelude::TypedModel;
+use tract_onnx::prelude::{TractResult, TypedModel};
 
-/// Bytes that each thread which runs the graph keeps for the kernels' work.
-pub(super) fn scratch_bytes(graph: &TypedModel) -> u64 {
-    let convolutions = graph.nodes().iter().filter_map(|node| node.op_as::<blocks::Convolve>());
-    convolutions.map(|node| node.convolution.scratch_bytes() as u64).max().unwrap_or(0)
+/// Bytes that each thread which runs the graph on so many slices at once needs for the kernels' work, at most.
+pub(super) fn scratch_bytes(graph: &TypedModel, slices: usize) -> TractResult<u64> {
+    // The buffers of each kind of convolution grow to what the largest needs.
+    let mut most = [0; 2];
+    for node in graph.nodes() {
+        let Some(convolution) = node.op_as::<blocks::Convolve>() else { continue };
+        let bytes = convolution.scratch_bytes(graph.outlet_fact(node.inputs[0])?, slices)?;
+        most = [0, 1].map(|kind| most[kind].max(bytes[kind]));
+    }
+    Ok(most.iter().map(|&bytes| bytes as u64).sum())
 }

@@ -97,6 +97,13 @@ pub fn estimate(
     Ok(BiasField { grid: scan.grid(), axes, lattice: fit.lattice, range: fit.range, report })
 }
 
+/// Bytes of all samples that there can be: their places, logarithms, fields and ratios, in lists with room for twice as many
+/// places and logarithms as they grow.
+pub(super) fn needs_of_samples(scan: &Grid, options: &BiasOptions) -> u64 {
+    let samples: usize = sampling::axes(scan, options.shrink).iter().map(|axis| axis.count).product();
+    44 * samples as u64
+}
+
 impl BiasField {
     /// What was done to find it.
     pub fn report(&self) -> &BiasReport {

@@ -3,7 +3,7 @@
 use ndarray::{Array3, Zip};
 
 use crate::Volume;
-use crate::volume::in_memory_order;
+use crate::memory::in_memory_order;
 
 /// Bins of the histogram, as SimpleITK users give it for N4.
 const BINS: usize = 200;

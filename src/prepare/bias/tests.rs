@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::sharpen::{Bins, Deconvolution};
 use super::*;
-use crate::volume::in_memory_order;
+use crate::memory::in_memory_order;
 use crate::{Affine, Limits, nifti};
 
 const DIMS: [usize; 3] = [32, 28, 20];

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::prepare::distance::distance_to;
 use crate::prepare::normalize::percentile;
 use crate::prepare::resample::smooth_by;
-use crate::{Affine, Error, Grid, Result, Volume};
+use crate::{Affine, Error, Grid, Result, Volume, memory};
 
 /// Percentiles of the intensities that become the ends of the range.
 const RANGE_PERCENTILES: [f64; 2] = [0.5, 99.5];
@@ -77,13 +77,13 @@ fn in_order(mask: &Array3<bool>, volume: &Volume) -> Result<Vec<bool>> {
         return Err(Error::BadImage(format!("a mask of {mask:?} voxels for an image of {image:?}")));
     }
     // The transposed view's logical order is i fastest.
-    Ok(mask.t().iter().copied().collect())
+    Ok(memory::gathered(mask.t().iter().copied()))
 }
 
 /// The ends of the range of intensities inside the mask.
 fn range_inside(image: &Volume, inside: &Volume) -> Result<(f32, f32)> {
     let pairs = image.as_slice().iter().zip(inside.as_slice());
-    let mut values: Vec<f32> = pairs.filter(|(_, share)| **share > 0.0).map(|(value, _)| *value).collect();
+    let mut values = memory::gathered(pairs.filter(|(_, share)| **share > 0.0).map(|(value, _)| *value));
     let [low, high] = RANGE_PERCENTILES.map(|percent| percentile(&mut values, percent));
     let (Some(low), Some(high)) = (low, high) else {
         return Err(Error::BadImage("there is nothing to register: the mask is empty".into()));
@@ -175,11 +175,10 @@ pub(super) struct Value {
 impl Level {
     /// `image`, smoothed by a Gaussian of `sigma` millimetres.
     pub(super) fn smoothed(image: &Volume, sigma: f64) -> Self {
-        let mut image = image.clone();
-        let sizes = image.affine().voxel_sizes();
-        smooth_by(&mut image, sizes.map(|size| sigma / size));
         let (dims, affine) = (image.dims(), *image.affine());
-        Self { values: image.as_slice().to_vec(), dims, affine }
+        let mut image = image.clone();
+        smooth_by(&mut image, affine.voxel_sizes().map(|size| sigma / size));
+        Self { values: memory::copied(image.as_slice()), dims, affine }
     }
 
     /// The trilinear interpolation at a fractional voxel index; weight 0 out of view.
@@ -228,7 +227,7 @@ mod tests {
         let voxels = Array3::from_shape_fn((7, 4, 3), |(i, j, k)| (i + 10 * j + 100 * k) as f32);
         let volume =
             Volume::new(voxels, Affine::from_sizes([1.0, 1.0, 2.0], [5.0, 6.0, 7.0]).unwrap()).unwrap();
-        let mut mask = crate::volume::in_memory_order((7, 4, 3), true);
+        let mut mask = crate::memory::in_memory_order((7, 4, 3), true);
         mask[[0, 0, 0]] = false;
         let at_two = Blocks::new(&volume, 2.0).unwrap();
         let (means, inside) = at_two.means(&volume, |at| at != 0).unwrap();

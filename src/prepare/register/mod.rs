@@ -27,7 +27,7 @@ use samples::points;
 use search::{Problem, Shifts, Stage};
 
 /// About the voxel size, in millimetres, at which images are registered.
-const VOXEL: f64 = 2.0;
+pub(super) const VOXEL: f64 = 2.0;
 /// How far beyond the template's brain a scan is compared with it, in millimetres, at the coarse, middle and fine scale:
 /// so far that the brain's edge counts as much as what is inside.
 const REACH: [f64; 3] = [30.0; 3];

@@ -12,11 +12,11 @@ use super::{Fit, Mass, template};
 use crate::{Grid, Result, Transform, Volume, Watch};
 
 /// About the voxel size, in millimetres, at which the images are compared.
-const VOXEL: f64 = 4.0;
+pub(crate) const VOXEL: f64 = 4.0;
 /// How far beyond the template's brain the scan is compared with it, in millimetres.
 const REACH: f64 = 20.0;
 /// Voxels of background around the scan: what lies outside of it counts as such, however the template is turned.
-const BACKGROUND: usize = 12;
+pub(crate) const BACKGROUND: usize = 12;
 /// The turns that climb: those that fit best where they start.
 const CONTENDERS: usize = 4;
 /// How much more the images must tell of each other after a turn: at most 0.99 times as much after the wrong turn in 195 scans

@@ -58,8 +58,8 @@ mod tests {
     use ndarray::Array3;
 
     use super::*;
+    use crate::memory::in_memory_order;
     use crate::prepare::register::level::{Outside, reduced};
-    use crate::volume::in_memory_order;
     use crate::{Affine, Volume};
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use flate2::read::GzDecoder;
 use ndarray::{Array3, ShapeBuilder, s};
 
-use crate::volume::in_memory_order;
+use crate::memory::in_memory_order;
 use crate::{Affine, Error, Grid, Result, Volume};
 
 const BRAIN: &[u8] = include_bytes!("template/brain-2mm.nii.gz");

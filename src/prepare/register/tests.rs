@@ -3,8 +3,8 @@
 use rayon::ThreadPoolBuilder;
 
 use super::*;
+use crate::memory::in_memory_order;
 use crate::prepare::resample::{linear_onto, mask_onto};
-use crate::volume::in_memory_order;
 use crate::{Affine, Error, Grid};
 
 /// An affine map with turns, stretch and shear, as between a head and MNI152.

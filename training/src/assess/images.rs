@@ -36,7 +36,7 @@ impl Images {
         let real = pair.volume(target);
         let inside = real.voxels().mapv(|value| value > 0.0);
         let bounds = brain::bounding_box(&pair.brain).ok_or_else(|| Error::Data("no brain".into()))?;
-        let grid = standard::grid_around(real, bounds, &Limits::default())?;
+        let grid = standard::grid_around(&real.grid(), bounds, &Limits::default())?;
         let mask_onto = |mask: &Array3<bool>| resample::mask_onto(mask, &real.grid(), &grid, &watch);
         let there = mask_onto(&inside)?;
         let onto = |volume: &Volume| resample::brain_onto(volume, &inside, &grid, &there, &watch);

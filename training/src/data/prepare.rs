@@ -104,7 +104,7 @@ fn subject(files: &PairFiles, options: &ReadOptions) -> Outcome {
 /// Both contrasts as a generator will see them: the library's own grid, mask and normalization.
 fn packed(pair: &Pair) -> Result<(Array3<u16>, Array3<u16>), Error> {
     let bounds = brain::bounding_box(&pair.brain).ok_or_else(|| Error::Data("no brain".into()))?;
-    let grid = standard::grid_around(&pair.t1w, bounds, &Limits::default())?;
+    let grid = standard::grid_around(&pair.t1w.grid(), bounds, &Limits::default())?;
     let brain = resample::mask_onto(&pair.brain, &pair.t1w.grid(), &grid, &Watch::default())?;
     let [t1w, t2w] = &pair.scales;
     Ok((pack(&pair.t1w, pair, t1w, &grid, &brain)?, pack(&pair.t2w, pair, t2w, &grid, &brain)?))

@@ -86,7 +86,7 @@ impl Reference {
         Ok(Difference {
             largest: apart.iter().copied().fold(0.0, f32::max),
             // What is not a number is far off too.
-            far: apart.iter().filter(|apart| !(**apart <= TOLERANCE)).count(),
+            far: apart.iter().filter(|apart| apart.is_nan() || **apart > TOLERANCE).count(),
             count: apart.len(),
         })
     }
