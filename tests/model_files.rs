@@ -816,6 +816,22 @@ fn images_too_large_for_memory_are_refused_for_real_slices_too() {
     assert!(matches!(&outcome, Err(Error::BadModel(text)) if text.contains("too large")), "{outcome:?}");
 }
 
+#[test]
+fn the_number_of_slices_in_another_axis_takes_no_time() {
+    // A slope of several axes brings the number of slices, which is open when a file is loaded, into heights and widths; each
+    // convolution then makes longer formulas of them.
+    let mut model = onnx::convolution(1, 0, [0, 0]);
+    append(&mut model, "Relu", &[], Vec::new());
+    append(&mut model, "PRelu", &["layer 1"], Vec::new());
+    for _ in 0..40 {
+        append(&mut model, "Conv", &["weights"], vec![integers("pads", &[2, 2, 2, 3])]);
+    }
+    let start = Instant::now();
+    let outcome = load(&model.encode_to_vec());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(matches!(&outcome, Ok(_) | Err(Error::BadModel(_))), "{:?}", outcome.err());
+}
+
 // ---- random damage ----
 
 proptest! {

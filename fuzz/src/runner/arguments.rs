@@ -30,7 +30,7 @@ pub struct Arguments {
     /// Targets that are fuzzed at the same time.
     #[arg(long, default_value_t = 1)]
     pub jobs: usize,
-    /// Seconds that one run may take.
+    /// Seconds that one run may work.
     #[arg(long, default_value_t = 10.0)]
     pub time_limit: f64,
     /// Inputs to run once, instead of fuzzing.

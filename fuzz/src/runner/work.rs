@@ -20,6 +20,8 @@ use crate::inputs::{CurrentInput, Files, Summary};
 
 /// A worker ends with this code when it has told what was wrong.
 pub const TOLD: i32 = 70;
+/// How many times as long as it may work a run may sleep.
+const SLEEP_FACTOR: f64 = 6.0;
 /// How often the time of a run is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Runs without instrumentation of which one is kept, so that changes pile up at all.
@@ -29,8 +31,8 @@ const LAST: usize = 32;
 /// Inputs that are kept in memory.
 const MOST_INPUTS: usize = 20_000;
 
-/// Milliseconds after the worker's start at which the run at hand began; 0: there is none.
-static RUN_BEGAN: AtomicU64 = AtomicU64::new(0);
+/// The number of the run at hand, from 1; 0: there is none.
+static RUN_AT_HAND: AtomicU64 = AtomicU64::new(0);
 /// The last panic.
 static PANIC: Mutex<String> = Mutex::new(String::new());
 /// Whether anything but the engine has panicked.
@@ -44,7 +46,7 @@ pub fn run(target: &'static Target, folder: &Path, arguments: &Arguments) -> io:
     let files = Files::new(folder);
     listen();
     let start = Instant::now();
-    watch(files.clone(), start, arguments.time_limit);
+    watch(files.clone(), arguments.time_limit);
     let mut worker = Worker::new(target, files, start, arguments)?;
     worker.run_given(arguments)?;
     if arguments.replay.is_empty() {
@@ -71,18 +73,36 @@ fn listen() {
     }));
 }
 
-/// Ends the process if a run does not end.
-fn watch(files: Files, start: Instant, time_limit: f64) {
+/// Ends the process if a run does not end: if it has worked for as long as one may, or slept for [`SLEEP_FACTOR`] times as long. On a
+/// machine with much else to do, and in a process that was stopped for a while, the clock on the wall tells nothing of a run.
+fn watch(files: Files, time_limit: f64) {
     thread::spawn(move || {
+        let (mut watched, mut looks, mut work_before) = (0, 0_u32, 0.0);
         loop {
             thread::sleep(LOOK_EVERY);
-            let began = RUN_BEGAN.load(Ordering::Relaxed);
-            let now = start.elapsed().as_millis() as u64;
-            if began > 0 && (now.saturating_sub(began)) as f64 > 1000.0 * time_limit {
+            let run = RUN_AT_HAND.load(Ordering::Relaxed);
+            if run != watched {
+                (watched, looks, work_before) = (run, 0, seconds_of_work().unwrap_or_default());
+                continue;
+            }
+            looks += 1;
+            let slept = f64::from(looks) * LOOK_EVERY.as_secs_f64();
+            let worked = seconds_of_work().map_or(slept, |work| work - work_before);
+            if run > 0 && (worked > time_limit || slept > SLEEP_FACTOR * time_limit) {
                 tell(&files, &format!("no end after {time_limit} s"));
             }
         }
     });
+}
+
+/// Seconds that all threads of this process have worked, where the system tells.
+fn seconds_of_work() -> Option<f64> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    // The command's name, in parentheses, may have anything in it; work in the program and in the system are the 12th and 13th
+    // behind it, in hundredths of a second.
+    let (_, fields) = text.rsplit_once(')')?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Some(ticks.collect::<Result<Vec<_>, _>>().ok()?.iter().sum::<f64>() / 100.0)
 }
 
 /// Writes what was wrong, and ends the process.
@@ -197,13 +217,13 @@ impl Worker {
         let taken = targets::taken();
         self.current.write(self.run, taken, input)?;
         let began = Instant::now();
-        RUN_BEGAN.store(self.start.elapsed().as_millis().max(1) as u64, Ordering::Relaxed);
+        RUN_AT_HAND.store(self.run + 1, Ordering::Relaxed);
         Coverage::reset();
         allocator::allow(self.target.most_memory);
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| (self.target.run)(input)));
         let refused = allocator::allow_all();
         let is_new = self.coverage.add();
-        RUN_BEGAN.store(0, Ordering::Relaxed);
+        RUN_AT_HAND.store(0, Ordering::Relaxed);
         self.slowest = self.slowest.max(began.elapsed());
         if outcome.is_err() || HAS_PANICKED.load(Ordering::Relaxed) {
             tell(&self.files, &PANIC.lock().unwrap_or_else(PoisonError::into_inner));
