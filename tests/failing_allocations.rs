@@ -206,7 +206,9 @@ fn the_process_that_may_end() {
     fail_each(&scan, file.as_deref(), number(first), number(step), number(large) as usize);
 }
 
-/// Whose allocations end the process, for they are made in a way that Rust lets nobody catch: those of the reader of ONNX
+/// From this size on, no allocation of ours ends the process.
+const LARGE: usize = 1 << 20;
+/// Whose large allocations end the process, for they are made in a way that Rust lets nobody catch: those of the reader of ONNX
 /// files, which copies each tensor, and those of the engine's own lists.
 const ENDS_THERE: [&str; 3] = ["prost::", "tract_", "ndarray::"];
 
@@ -241,15 +243,16 @@ fn check(name: &str, step: i64, large: usize) -> (BTreeMap<i32, usize>, BTreeMap
         let frames = stderr.lines().skip_while(|line| !line.contains("handle_alloc_error"));
         let frames: Vec<_> = frames.take_while(|line| !line.contains("mrisynth::")).collect();
         let there = ENDS_THERE.iter().find(|there| frames.iter().any(|frame| frame.contains(*there)));
-        let there = there.unwrap_or_else(|| panic!("{name}: the end at allocation {last}\n{stderr}"));
-        *ended.entry(there.trim_end_matches([':', '_'])).or_insert(0) += 1;
+        let there = there.map_or("others", |there| there.trim_end_matches([':', '_']));
+        assert!(there != "others" || large < LARGE, "{name}: the end at allocation {last}\n{stderr}");
+        *ended.entry(there).or_insert(0) += 1;
         first = last + step;
     }
 }
 
 #[test]
 fn a_prepared_scan_s_run_survives_every_allocation_of_a_mebibyte_that_fails() {
-    let (statuses, ended) = check("small", 1, 1 << 20);
+    let (statuses, ended) = check("small", 1, LARGE);
     assert!(statuses[&OUT_OF_MEMORY] > 20 && !statuses.contains_key(&INTERNAL), "{statuses:?}");
     // For the largest tensors of the model.
     assert!(ended.values().sum::<usize>() <= 10, "{ended:?}");
@@ -257,17 +260,19 @@ fn a_prepared_scan_s_run_survives_every_allocation_of_a_mebibyte_that_fails() {
 
 #[test]
 fn a_model_file_s_loading_survives_every_allocation_of_a_mebibyte_that_fails() {
-    let (statuses, ended) = check("file", 1, 1 << 20);
+    let (statuses, ended) = check("file", 1, LARGE);
     assert!(statuses[&OUT_OF_MEMORY] > 20 && ended.values().sum::<usize>() <= 10, "{statuses:?} {ended:?}");
 }
 
 #[test]
-fn smaller_allocations_that_fail_are_survived_but_where_the_engine_makes_them() {
-    check("small", 9, 64 << 10);
+fn most_smaller_allocations_that_fail_are_survived_too() {
+    let (statuses, ended) = check("small", 9, 64 << 10);
+    let (survived, ended) = (statuses.values().sum::<usize>(), ended.values().sum::<usize>());
+    assert!(survived > 2 * ended, "{survived} {ended}");
 }
 
 #[test]
 fn a_raw_scan_s_run_survives_allocations_of_a_mebibyte_that_fail() {
-    let (statuses, _) = check("raw", 5, 1 << 20);
+    let (statuses, _) = check("raw", 5, LARGE);
     assert!(statuses[&OUT_OF_MEMORY] > 5, "{statuses:?}");
 }

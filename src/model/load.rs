@@ -162,6 +162,7 @@ impl Loaded {
         // The kernels take any number of slices at once, and tract is slow with more than one.
         match untrusted(|| self.lowered(any_number, window)) {
             Ok(Lowered { graph, whole: true }) => plan(graph, window, SLICES_AT_ONCE, 0),
+            Err(fault @ Error::OutOfMemory(_)) => Err(fault),
             // The engine packs the weights again.
             _ => {
                 plan(untrusted(|| self.lowered(1.to_dim(), window))?.graph, window, 1, 2 * self.weight_bytes)
