@@ -128,6 +128,37 @@ fn grid(sizes: [f64; 3]) -> Grid {
 }
 
 #[test]
+fn loading_keeps_the_limit_that_is_accepted() {
+    let _alone = alone();
+    let file = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/t1w-from-t2w.onnx")).unwrap();
+    for (name, bytes) in
+        [("default", file), ("one layer", onnx::middle_slice(3)), ("a window", onnx::places(256))]
+    {
+        let before = current() - bytes.len();
+        let load = |limit| {
+            Model::from_bytes(&bytes, &LoadOptions { memory_limit: Some(limit), ..LoadOptions::default() })
+        };
+        let mut limit = 1;
+        while let Err(Error::OutOfMemory(text)) = load(limit) {
+            let needed = text.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+            assert!(needed > limit, "{text}");
+            limit = needed;
+        }
+        let (refused, refusal) = peak_over(before, || load(limit - 1).is_err());
+        let (model, peak) = peak_over(before, || load(limit).unwrap());
+        let kept = mebibytes(current() - before);
+        let [limit, peak, refusal, said] =
+            [limit as usize, peak, refusal, model.weight_bytes() as usize].map(mebibytes);
+        eprintln!(
+            "loading, {name}: limit {limit:.0} MiB, at most {peak:.0} MiB allocated, {kept:.0} MiB kept, of which \
+             {said:.0} MiB are told; refused at {refusal:.0} MiB"
+        );
+        assert!(refused && peak <= limit + mebibytes(BESIDE) && kept <= said + mebibytes(bytes.len()) + 8.0);
+        assert!(refusal <= 3.0 * mebibytes(bytes.len()) + mebibytes(BESIDE), "{refusal} MiB for a refusal");
+    }
+}
+
+#[test]
 fn prepared_scans_keep_the_limit_that_is_accepted() {
     let _alone = alone();
     let before = current();
