@@ -7,14 +7,18 @@ mod counting;
 mod head;
 mod onnx;
 
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use counting::{Counting, current, peak_over};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use head::{Head, clinical_grid, noise, pose};
 use mrisynth::model::{LoadOptions, Model};
+use mrisynth::nifti::{Header, VoxelType, WriteOptions};
 use mrisynth::prepare::{self, BiasCorrection, Coverage, correct_as_itk};
 use mrisynth::synthesize::{InputState, Options, synthesize_prepared};
 use mrisynth::{
@@ -285,6 +289,54 @@ fn other_models_keep_the_limit_that_is_accepted() {
         };
         check(name, &synthesize, before, &[2]);
     }
+}
+
+/// Small files that unpack to a gibibyte, in every place where a file may be packed.
+#[test]
+fn bombs_are_refused_before_memory_or_time_is_spent() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let packed = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    // Members follow each other as if they were one.
+    let bomb = packed(&vec![0; 16 << 20]).repeat(64);
+    let volume = Volume::zeros(&grid([40.0; 3])).unwrap();
+    let options =
+        WriteOptions { voxel_type: VoxelType::Uint8, description: "", extension: None, overwrite: true };
+    let plain = folder.path().join("plain.nii");
+    nifti::write(&plain, &volume, &Header::for_grid(&volume.grid()), &options).unwrap();
+    let image = std::fs::read(&plain).unwrap();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = image.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        changed
+    };
+    let file = |name: &str, start: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, [&packed(start)[..], &bomb].concat()).unwrap();
+        path
+    };
+    // Dimensions that are too large, extensions that are too long, a bomb for a header, and one behind a whole image.
+    let dims: Vec<u8> = [3_i16, 1024, 1024, 1024].iter().flat_map(|length| length.to_le_bytes()).collect();
+    let long = file("long.nii.gz", &with(108, &1e9_f32.to_le_bytes()));
+    let (large, header) = (file("large.nii.gz", &with(40, &dims)), file("header.nii.gz", &[]));
+    let behind = file("behind.nii.gz", &image);
+    let (start, before) = (Instant::now(), current());
+    let (_, peak) = peak_over(before, || {
+        let read = |path: &Path| nifti::read(path, &Limits::default());
+        let kind = |path: &Path| format!("{:?}", read(path).unwrap_err().kind());
+        assert!(kind(&long).starts_with("OutOfMemory") && kind(&large).starts_with("OutOfMemory"));
+        assert!(kind(&header).starts_with("BadImage"), "{}", kind(&header));
+        assert_eq!(read(&behind).unwrap().volume, volume);
+        let model = Model::open(&header, &LoadOptions::default()).unwrap_err();
+        assert!(matches!(model.kind(), Error::BadModel(_)), "{model}");
+    });
+    let took = start.elapsed();
+    eprintln!("bombs of {} kB: {:.1} MiB, {took:.1?}", bomb.len() >> 10, mebibytes(peak));
+    assert!(peak < 8 << 20 && took < 5 * SOON, "{peak} bytes, {took:?}");
 }
 
 /// The kernels' variable is read once, so this program runs itself again without them.

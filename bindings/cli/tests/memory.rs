@@ -13,7 +13,7 @@ use common::Workplace;
 /// reserves for each thread and never touches.
 const BESIDE: u64 = 400 << 10;
 /// With less than this, in kilobytes, not even the program and its threads find room.
-const LEAST: u64 = 200 << 10;
+const LEAST: u64 = 64 << 10;
 const SYNTHESIZE: &str = "synthesize scan.nii.gz --prepared -o out.nii.gz --to t1w --threads 2 --force -q";
 const OUT_OF_MEMORY: i32 = 16;
 
