@@ -48,6 +48,8 @@ const ALLOWED_OPERATORS: [(&str, RangeInclusive<usize>); 24] = [
 ];
 /// Operators that leave their input's size as it is: weights may pass through them.
 const OF_WEIGHTS: [&str; 3] = ["Cast", "Constant", "Identity"];
+/// Operators that take images in every place.
+const OF_IMAGES: [&str; 4] = ["Add", "Concat", "Mul", "Sub"];
 /// The engine's time to load a long chain of nodes grows faster than its square.
 const MAX_NODES: usize = 1_000;
 /// Weights that a graph may have, and inputs, as each weight may be called one too.
@@ -316,11 +318,32 @@ fn check_values(graph: &GraphProto) -> Result<()> {
             };
             of_weights &= weight;
         }
+        check_roles(node, &made)?;
         if of_weights && !OF_WEIGHTS.contains(&node.op_type.as_str()) {
             return bad(format!("node {:?} computes {} of weights alone", node.name, node.op_type));
         }
         for output in node.output.iter().filter(|name| !name.is_empty()) {
             make(&mut made, output, of_weights)?;
+        }
+    }
+    Ok(())
+}
+
+/// The first input of an operator must be an image, and the others weights, but where images are added up or put together. So
+/// images keep their four axes: tract reads beside the memory of a shape that has fewer, where it normalizes.
+fn check_roles(node: &NodeProto, made: &HashMap<&str, bool>) -> Result<()> {
+    let operator = node.op_type.as_str();
+    if OF_IMAGES.contains(&operator) || OF_WEIGHTS.contains(&operator) {
+        return Ok(());
+    }
+    for (index, name) in node.input.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+        let is_weight = made.get(name.as_str()).copied().unwrap_or(false);
+        if is_weight != (index > 0) {
+            let (is, place) = if is_weight { ("weights", "an image") } else { ("an image", "weights") };
+            let node = &node.name;
+            return bad(format!(
+                "node {node:?} reads {name:?}, which is {is}, where {operator} takes {place}"
+            ));
         }
     }
     Ok(())

@@ -170,11 +170,13 @@ fn tissues_and_lesions_of_a_phantom_are_found() {
     assert_eq!(result["lesions_filled"], "found");
     assert_eq!(result["lesions_found"]["count"], 2);
     assert_eq!(result["lesions_filled_ml"], result["lesions_found"]["ml"]);
-    // Voxels are bytes, and nothing else is there.
-    assert_eq!(
-        workplace.files(),
-        ["flair.nii.gz", "known.nii.gz", "labels.nii.gz", "lesions.nii.gz", "t1w.nii.gz"]
-    );
+    // Each image has its record beside it, and nothing else is there.
+    let inputs = ["flair.nii.gz", "known.nii.gz", "t1w.nii.gz"];
+    let mut files = ["labels.json", "labels.nii.gz", "lesions.json", "lesions.nii.gz"].to_vec();
+    files.extend(inputs);
+    files.sort_unstable();
+    assert_eq!(workplace.files(), files);
+    assert_eq!(workplace.json("lesions.json")["Sources"][0], "t1w.nii.gz");
 }
 
 #[test]
@@ -203,7 +205,8 @@ fn lesions_that_are_known_count_as_white_matter() {
     write(&workplace, "beyond.nii.gz", &beyond);
     let outcome = segment(&workplace, "t1w.nii.gz -o same.nii.gz --lesions beyond.nii.gz").succeeded();
     assert!(outcome.stderr().contains("beyond.nii.gz: 10 of its "), "{}", outcome.stderr());
-    assert_eq!(workplace.bytes("same.nii.gz"), workplace.bytes("filled.nii.gz"));
+    let voxels = |name: &str| workplace.json(name)["Image"]["VoxelsSHA256"].clone();
+    assert_eq!(voxels("same.json"), voxels("filled.json"));
     // A mask of probabilities, if one insists.
     let mut fractions = phantom.mask();
     fractions
@@ -240,7 +243,7 @@ fn t2w_scans_are_segmented_as_such() {
     segment(&workplace, insists).failed(18, "this is no T1w image");
     let bright = "t2w.nii.gz -o other.nii.gz --contrast t2w --t2w t2w.nii.gz";
     segment(&workplace, bright).failed(11, "tissues of a T1w scan");
-    assert_eq!(workplace.files(), ["labels.nii.gz", "t2w.nii.gz"]);
+    assert_eq!(workplace.files(), ["labels.json", "labels.nii.gz", "t2w.nii.gz"]);
 }
 
 /// The same image with its axes stored in another order: i to the back, j to the top, k to the left.

@@ -14,7 +14,7 @@ use super::{sound, take};
 use crate::{Random, mutate};
 
 /// Bytes that a synthesis may have allocated at once: a model that wants more must be refused before it has them.
-const MEMORY_LIMIT: u64 = 32 << 20;
+const MEMORY_LIMIT: u64 = 128 << 20;
 
 /// The bytes of a model file. What loads must run, or say why not.
 pub(super) fn file(bytes: &[u8]) {
