@@ -150,7 +150,7 @@ fn faulty_lists_and_options_are_told() {
         .unwrap();
     evaluate(&workplace, "").failed(11, "line 2 has no method; line 3 has no reference");
     fs::write(workplace.path("images/study.csv"), [0xff, 0xfe, 0]).unwrap();
-    evaluate(&workplace, "").failed(12, "study.csv");
+    evaluate(&workplace, "").failed(11, "study.csv: invalid argument: the text is not UTF-8");
     assert_eq!(workplace.files(), ["images"]);
     let together = ["evaluate", "--study", "images/study.csv", "-o", "x", "--mask", "m.nii"];
     assert_eq!(workplace.run(together).code(), 2);
