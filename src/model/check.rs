@@ -318,10 +318,10 @@ fn check_values(graph: &GraphProto) -> Result<()> {
             };
             of_weights &= weight;
         }
-        check_roles(node, &made)?;
         if of_weights && !OF_WEIGHTS.contains(&node.op_type.as_str()) {
             return bad(format!("node {:?} computes {} of weights alone", node.name, node.op_type));
         }
+        check_roles(node, &made)?;
         for output in node.output.iter().filter(|name| !name.is_empty()) {
             make(&mut made, output, of_weights)?;
         }

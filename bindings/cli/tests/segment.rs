@@ -222,7 +222,7 @@ fn lesions_that_are_known_count_as_white_matter() {
         "{}",
         outcome.stderr()
     );
-    assert_eq!(workplace.bytes("insisted.nii.gz"), workplace.bytes("filled.nii.gz"));
+    assert_eq!(voxels("insisted.json"), voxels("filled.json"));
     let quiet = segment(&workplace, "t1w.nii.gz -o plain.nii.gz -q --force").succeeded();
     assert_eq!((quiet.stdout(), quiet.stderr()), ("", ""));
 }
