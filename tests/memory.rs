@@ -63,6 +63,12 @@ fn ask(call: Call<'_>, threads: usize, limit: u64) -> std::result::Result<(), u6
     }
 }
 
+/// The bytes that a refusal says are needed.
+fn needed(text: &str) -> u64 {
+    let number = text.split("needs up to ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+    number.unwrap_or_else(|| panic!("it does not say how much: {text}"))
+}
+
 /// The smallest limit that a call accepts. It is asked step by step, for what is needed first may be told first.
 fn smallest_limit(call: Call<'_>, threads: usize) -> u64 {
     let mut limit = 1;
@@ -144,9 +150,8 @@ fn loading_keeps_the_limit_that_is_accepted() {
         };
         let mut limit = 1;
         while let Err(Error::OutOfMemory(text)) = load(limit) {
-            let needed = text.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
-            assert!(needed > limit, "{text}");
-            limit = needed;
+            assert!(needed(&text) > limit, "{text}");
+            limit = needed(&text);
         }
         let (refused, refusal) = peak_over(before, || load(limit - 1).is_err());
         let (model, peak) = peak_over(before, || load(limit).unwrap());
