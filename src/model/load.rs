@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::Array4;
 use prost::Message;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{ModelProto, TensorProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::knobs::KnobScope;
 use tract_onnx::tract_core::ops::cnn::{Conv, Deconv};
@@ -12,10 +12,10 @@ use tract_onnx::tract_hir::internal::DimLike;
 
 use super::card::Card;
 use super::operators::{self, Lowered, Packed};
-use super::{check, engine};
+use super::{LoadOptions, check, engine};
 use crate::guard::catch_panics;
-use crate::kernels::Tier;
-use crate::{Error, Limits, Result, Watch, digest};
+use crate::kernels::{BLOCK, Tier};
+use crate::{Error, Result, Watch, digest, memory};
 
 /// Values that all layers of a network together may hold for one slice.
 const MAX_ACTIVATIONS: usize = 1 << 30;
@@ -59,8 +59,9 @@ pub(crate) struct Loaded {
 /// Checks `bytes` and reads them.
 ///
 /// # Errors
-/// [`Error::BadModel`] with the fault.
-pub(crate) fn load(bytes: &[u8], limits: &Limits, expected_sha256: Option<&str>) -> Result<Loaded> {
+/// [`Error::BadModel`] with the fault; [`Error::OutOfMemory`].
+pub(crate) fn load(bytes: &[u8], options: &LoadOptions) -> Result<Loaded> {
+    let (limits, expected_sha256) = (&options.limits, options.sha256.as_deref().map(str::trim));
     if bytes.len() as u64 > limits.max_model_bytes {
         let limit = limits.max_model_bytes;
         return Err(Error::BadModel(format!("{} bytes, over the limit of {limit}", bytes.len())));
@@ -69,13 +70,18 @@ pub(crate) fn load(bytes: &[u8], limits: &Limits, expected_sha256: Option<&str>)
     if let Some(expected) = expected_sha256.filter(|expected| !expected.eq_ignore_ascii_case(&sha256)) {
         return Err(Error::BadModel(format!("its SHA-256 is {sha256}, not {expected}")));
     }
+    // The bytes, and what they are decoded to.
+    let read = 2 * bytes.len() as u64;
+    memory::check(options.memory_limit, bytes.len() as u64, read, "the model")?;
     let proto = ModelProto::decode(bytes)
         .map_err(|fault| Error::BadModel(format!("it is not an ONNX file, or a damaged one: {fault}")))?;
     let properties = proto.metadata_props.iter().map(|entry| (entry.key.as_str(), entry.value.as_str()));
     let card = Card::from_properties(properties)?;
     check::check(&proto, &card, limits)?;
+    memory::check(options.memory_limit, read, loading_bytes(&proto), "the model")?;
     // Shapes noted inside the graph are not needed, and their formulas are not checked.
     let mut engine = tract_onnx::onnx().with_ignore_value_info(true);
+    operators::refuse_misfits(&mut engine);
     let tier = Tier::current();
     if tier.is_some() {
         operators::register(&mut engine);
@@ -90,7 +96,27 @@ pub(crate) fn load(bytes: &[u8], limits: &Limits, expected_sha256: Option<&str>)
     Ok(loaded)
 }
 
-fn elements(tensor: &tract_onnx::pb::TensorProto) -> u64 {
+/// An upper bound on the bytes that a decoded model takes while it is loaded and afterwards.
+fn loading_bytes(proto: &ModelProto) -> u64 {
+    let tensors = || proto.graph.iter().flat_map(|graph| &graph.initializer);
+    let packed: u64 = tensors().map(packed_bytes).fold(0, u64::saturating_add);
+    // As the file has them, as floats, and once more while they are taken over.
+    let weights: u64 = tensors().map(elements).sum();
+    packed.saturating_add(12 * weights) + (8 << 20)
+}
+
+/// An upper bound on the bytes of a convolution's weights as the kernels have them; 0 for other tensors.
+fn packed_bytes(tensor: &TensorProto) -> u64 {
+    let &[to, from, rows, columns] = &tensor.dims[..] else { return 0 };
+    let [to, from, rows, columns] =
+        [to, from, rows, columns].map(|length| u64::try_from(length).unwrap_or(0));
+    let in_blocks = |channels: u64| channels.next_multiple_of(BLOCK as u64);
+    // Winograd's kernels have 36 values for 9.
+    let taps = if (rows, columns) == (3, 3) { 36 } else { rows.saturating_mul(columns) };
+    [in_blocks(to), in_blocks(from), taps].into_iter().fold(4, u64::saturating_mul)
+}
+
+fn elements(tensor: &TensorProto) -> u64 {
     // The check has seen that the product fits.
     tensor.dims.iter().map(|&length| u64::try_from(length).unwrap_or(0)).product()
 }
@@ -144,6 +170,7 @@ impl Loaded {
         });
         match many {
             Ok(Some(Lowered { graph, whole: true })) => plan(graph, window, SLICES_AT_ONCE, 0),
+            Err(fault @ Error::OutOfMemory(_)) => Err(fault),
             // The engine packs the weights again.
             _ => {
                 plan(untrusted(|| self.lowered(1.to_dim(), window))?.graph, window, 1, 2 * self.weight_bytes)
