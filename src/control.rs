@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::plausible::Doubts;
 use crate::watch::{self, Watch};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// How grave a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,23 +141,7 @@ impl Adviser<'_> {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(crate) fn check_memory(&self, held: u64, more: u64) -> Result<()> {
-        let (needed, threads) = (held.saturating_add(more), self.threads);
-        if let Some(limit) = self.memory_limit.filter(|limit| needed > *limit) {
-            let text =
-                format!("this scan needs up to {needed} bytes with {threads} threads; the limit is {limit}");
-            return Err(Error::OutOfMemory(text));
-        }
-        // All of it in one piece, given back at once: what the system does not have is told now, and not in the middle.
-        let mut probe: Vec<u8> = Vec::new();
-        let has_room = usize::try_from(more).is_ok_and(|more| probe.try_reserve_exact(more).is_ok());
-        // Or else the compiler sees that nothing is done with it.
-        std::hint::black_box(&mut probe);
-        if has_room {
-            return Ok(());
-        }
-        let text = format!(
-            "this scan needs up to {needed} bytes with {threads} threads; the system does not have them"
-        );
-        Err(Error::OutOfMemory(text))
+        let what = format!("this scan, with {} threads,", self.threads);
+        memory::check(self.memory_limit, held, more, &what)
     }
 }

@@ -30,6 +30,10 @@ pub mod error;
 mod faulty;
 mod guard;
 pub mod kernels;
+/// Small models whose result is known.
+#[cfg(test)]
+#[path = "../tests/onnx/mod.rs"]
+mod known_models;
 pub mod limits;
 mod memory;
 pub mod metrics;

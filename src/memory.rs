@@ -8,15 +8,42 @@ use std::panic;
 
 use ndarray::{Array3, ArrayView3, ShapeBuilder, Zip};
 
+use crate::{Error, Result};
+
+/// Checks that `more` bytes may be allocated beside those that are `held`: by the caller's limit, and by what the system has.
+/// `what` is what needs them.
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub(crate) fn check(limit: Option<u64>, held: u64, more: u64, what: &str) -> Result<()> {
+    let needed = held.saturating_add(more);
+    if let Some(limit) = limit.filter(|limit| needed > *limit) {
+        return Err(Error::OutOfMemory(format!("{what} needs up to {needed} bytes; the limit is {limit}")));
+    }
+    // All of it in one piece, given back at once: what the system does not have is told now, and not in the middle.
+    let mut probe: Vec<u8> = Vec::new();
+    let has_room = usize::try_from(more).is_ok_and(|more| probe.try_reserve_exact(more).is_ok());
+    // Or else the compiler sees that nothing is done with it.
+    std::hint::black_box(&mut probe);
+    if has_room {
+        return Ok(());
+    }
+    Err(Error::OutOfMemory(format!("{what} needs up to {needed} bytes; the system does not have them")))
+}
+
 /// An empty list with room for `count` values.
 pub(crate) fn reserved<T>(count: usize) -> Vec<T> {
     let mut values = Vec::new();
     if values.try_reserve_exact(count).is_err() {
-        let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
-        // Unlike a panic, this calls no hook, which would print.
-        panic::resume_unwind(Box::new(format!("{} {bytes} bytes", crate::guard::EXHAUSTED)));
+        exhausted::<T>(count);
     }
     values
+}
+
+/// Unwinds for lack of room for `count` values. Unlike a panic, this calls no hook, which would print.
+fn exhausted<T>(count: usize) -> ! {
+    let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
+    panic::resume_unwind(Box::new(format!("{} {bytes} bytes", crate::guard::EXHAUSTED)))
 }
 
 /// `count` times `value`.
@@ -40,6 +67,14 @@ pub(crate) fn gathered<T>(of: impl Iterator<Item = T> + Clone) -> Vec<T> {
     values
 }
 
+/// Appends a value to a list that grows as lists do.
+pub(crate) fn push<T>(values: &mut Vec<T>, value: T) {
+    if values.len() == values.capacity() && values.try_reserve(1).is_err() {
+        exhausted::<T>(2 * values.len());
+    }
+    values.push(value);
+}
+
 /// An array with i fastest in memory, as every volume and mask of this library has it.
 #[expect(clippy::expect_used, reason = "there are as many values as the shape says")]
 pub(crate) fn in_memory_order<T: Clone>(shape: (usize, usize, usize), value: T) -> Array3<T> {
@@ -57,7 +92,6 @@ pub(crate) fn mapped<T, U: Clone + Default>(of: ArrayView3<'_, T>, change: impl 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
     use crate::guard::catch_panics;
 
     #[test]

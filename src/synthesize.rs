@@ -12,7 +12,7 @@ use crate::prepare::normalize::{self, Scale};
 use crate::prepare::register::{rough, template};
 use crate::prepare::{self, Prepared, brain, resample, standard};
 use crate::residual::{self, Residual};
-use crate::{Error, Grid, Limits, Result, Volume, Watch, needs, plausible};
+use crate::{Error, Grid, Limits, Result, Volume, Watch, memory, needs, plausible};
 
 /// How much the caller has already done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -410,7 +410,10 @@ impl Slices<'_> {
     /// Synthesizes axial slices, each given with its index and the values (i fastest) to fill: 0..1 inside the brain and 0 outside.
     fn run(&self, group: &mut [(usize, &mut [f32])], watch: &Watch) -> Result<()> {
         let [height, width] = self.network.window;
-        let mut input = Array4::zeros((group.len(), self.card.slices_in, height, width));
+        let shape = (group.len(), self.card.slices_in, height, width);
+        let values = memory::filled(shape.0 * shape.1 * shape.2 * shape.3, 0.0);
+        let mut input =
+            Array4::from_shape_vec(shape, values).map_err(|fault| Error::Internal(fault.to_string()))?;
         for (mut image, (k, _)) in input.outer_iter_mut().zip(group.iter()) {
             self.read(*k, image.view_mut());
         }

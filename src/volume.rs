@@ -352,13 +352,8 @@ impl Volume {
     }
 
     /// A copy, unlike `clone` without the end of the process where there is no memory for it.
-    ///
-    /// # Errors
-    /// Those of [`Volume::zeros`].
-    pub(crate) fn copy(&self) -> Result<Self> {
-        let mut copy = Self::zeros(&self.grid())?;
-        copy.as_mut_slice().copy_from_slice(self.as_slice());
-        Ok(copy)
+    pub(crate) fn copy(&self) -> Self {
+        Self { voxels: memory::mapped(self.voxels(), |value| *value), affine: self.affine }
     }
 
     /// Voxels, index (i, j, k).

@@ -7,14 +7,18 @@ mod counting;
 mod head;
 mod onnx;
 
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use counting::{Counting, current, peak_over};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use head::{Head, clinical_grid, noise, pose};
 use mrisynth::model::{LoadOptions, Model};
+use mrisynth::nifti::{Header, VoxelType, WriteOptions};
 use mrisynth::prepare::{self, BiasCorrection, Coverage, correct_as_itk};
 use mrisynth::synthesize::{InputState, Options, synthesize_prepared};
 use mrisynth::{
@@ -52,7 +56,7 @@ fn ask(call: Call<'_>, threads: usize, limit: u64) -> std::result::Result<(), u6
     match call(&mut control) {
         Err(Error::Cancelled) => Ok(()),
         Err(Error::OutOfMemory(text)) => {
-            let number = text.split_whitespace().find_map(|word| word.parse().ok());
+            let number = text.split("up to ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
             Err(number.unwrap_or_else(|| panic!("it does not say how much: {text}")))
         }
         other => panic!("neither refused nor stopped: {other:?}"),
@@ -125,6 +129,37 @@ fn grid(sizes: [f64; 3]) -> Grid {
     let dims = [0, 1, 2].map(|axis| (extent[axis] / sizes[axis]) as usize);
     let origin = [0, 1, 2].map(|axis| [0.0, -18.0, 0.0][axis] - 0.5 * extent[axis]);
     Grid { dims, affine: Affine::from_sizes(sizes, origin).unwrap() }
+}
+
+#[test]
+fn loading_keeps_the_limit_that_is_accepted() {
+    let _alone = alone();
+    let file = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/t1w-from-t2w.onnx")).unwrap();
+    for (name, bytes) in
+        [("default", file), ("one layer", onnx::middle_slice(3)), ("a window", onnx::places(256))]
+    {
+        let before = current() - bytes.len();
+        let load = |limit| {
+            Model::from_bytes(&bytes, &LoadOptions { memory_limit: Some(limit), ..LoadOptions::default() })
+        };
+        let mut limit = 1;
+        while let Err(Error::OutOfMemory(text)) = load(limit) {
+            let needed = text.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+            assert!(needed > limit, "{text}");
+            limit = needed;
+        }
+        let (refused, refusal) = peak_over(before, || load(limit - 1).is_err());
+        let (model, peak) = peak_over(before, || load(limit).unwrap());
+        let kept = mebibytes(current() - before);
+        let [limit, peak, refusal, said] =
+            [limit as usize, peak, refusal, model.weight_bytes() as usize].map(mebibytes);
+        eprintln!(
+            "loading, {name}: limit {limit:.0} MiB, at most {peak:.0} MiB allocated, {kept:.0} MiB kept, of which \
+             {said:.0} MiB are told; refused at {refusal:.0} MiB"
+        );
+        assert!(refused && peak <= limit + mebibytes(BESIDE) && kept <= said + mebibytes(bytes.len()) + 8.0);
+        assert!(refusal <= 3.0 * mebibytes(bytes.len()) + mebibytes(BESIDE), "{refusal} MiB for a refusal");
+    }
 }
 
 #[test]
@@ -254,6 +289,54 @@ fn other_models_keep_the_limit_that_is_accepted() {
         };
         check(name, &synthesize, before, &[2]);
     }
+}
+
+/// Small files that unpack to a gibibyte, in every place where a file may be packed.
+#[test]
+fn bombs_are_refused_before_memory_or_time_is_spent() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let packed = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    // Members follow each other as if they were one.
+    let bomb = packed(&vec![0; 16 << 20]).repeat(64);
+    let volume = Volume::zeros(&grid([40.0; 3])).unwrap();
+    let options =
+        WriteOptions { voxel_type: VoxelType::Uint8, description: "", extension: None, overwrite: true };
+    let plain = folder.path().join("plain.nii");
+    nifti::write(&plain, &volume, &Header::for_grid(&volume.grid()), &options).unwrap();
+    let image = std::fs::read(&plain).unwrap();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = image.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        changed
+    };
+    let file = |name: &str, start: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, [&packed(start)[..], &bomb].concat()).unwrap();
+        path
+    };
+    // Dimensions that are too large, extensions that are too long, a bomb for a header, and one behind a whole image.
+    let dims: Vec<u8> = [3_i16, 1024, 1024, 1024].iter().flat_map(|length| length.to_le_bytes()).collect();
+    let long = file("long.nii.gz", &with(108, &1e9_f32.to_le_bytes()));
+    let (large, header) = (file("large.nii.gz", &with(40, &dims)), file("header.nii.gz", &[]));
+    let behind = file("behind.nii.gz", &image);
+    let (start, before) = (Instant::now(), current());
+    let (_, peak) = peak_over(before, || {
+        let read = |path: &Path| nifti::read(path, &Limits::default());
+        let kind = |path: &Path| format!("{:?}", read(path).unwrap_err().kind());
+        assert!(kind(&long).starts_with("OutOfMemory") && kind(&large).starts_with("OutOfMemory"));
+        assert!(kind(&header).starts_with("BadImage"), "{}", kind(&header));
+        assert_eq!(read(&behind).unwrap().volume, volume);
+        let model = Model::open(&header, &LoadOptions::default()).unwrap_err();
+        assert!(matches!(model.kind(), Error::BadModel(_)), "{model}");
+    });
+    let took = start.elapsed();
+    eprintln!("bombs of {} kB: {:.1} MiB, {took:.1?}", bomb.len() >> 10, mebibytes(peak));
+    assert!(peak < 8 << 20 && took < 5 * SOON, "{peak} bytes, {took:?}");
 }
 
 /// The kernels' variable is read once, so this program runs itself again without them.

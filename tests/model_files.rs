@@ -362,7 +362,7 @@ fn a_given_sha256_goes_before_the_one_beside_the_file() {
 fn a_folder_is_no_model_and_a_missing_file_is_an_io_error() {
     let folder = tempfile::tempdir().unwrap();
     let options = LoadOptions::default();
-    assert_refused("folder", Model::open(folder.path(), &options), "regular file");
+    assert_refused("folder", Model::open(folder.path(), &options), "this is a directory");
     let missing = folder.path().join("missing.onnx");
     match Model::open(&missing, &options) {
         Err(Error::Io { path, source }) => {

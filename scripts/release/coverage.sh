@@ -13,10 +13,12 @@ rustup component add llvm-tools >/dev/null 2>&1 || true
 if [ ! -d "$target/release" ] && [ -d target/release ]; then
   mkdir -p "$target"
   cp -a target/release "$target/"
+  # Our own packages must be built anew.
+  rm -rf "$target"/release/.fingerprint/mrisynth*
 fi
 if [ "${1-}" != --report ]; then
   cargo llvm-cov clean --workspace --profraw-only
-  cargo llvm-cov --no-clean --no-report --release --workspace --locked
+  cargo llvm-cov --no-report --release --workspace --locked
 fi
 # Lines of other packages are left out, and those of test modules in files of their own.
 cargo llvm-cov report --release --ignore-filename-regex '(/(bindings|evaluation|picture|training|tests|fuzz|examples)/|/tests\.rs$|/reference\.rs$)' \

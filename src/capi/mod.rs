@@ -20,10 +20,6 @@
 
 mod boundary;
 mod image;
-/// Small models whose result is known.
-#[cfg(test)]
-#[path = "../../tests/onnx/mod.rs"]
-mod known_models;
 mod layout;
 mod model;
 mod options;

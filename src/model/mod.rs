@@ -40,6 +40,8 @@ pub struct LoadOptions {
     pub sha256: Option<String>,
     /// Who must have signed the file, for [`Model::open`].
     pub signer: Option<Signer>,
+    /// Bytes that loading may have allocated at once, the file included; none: no limit.
+    pub memory_limit: Option<u64>,
 }
 
 impl Model {
@@ -69,7 +71,7 @@ impl Model {
     /// [`Model::open`] and [`Model::embedded`].
     pub fn for_target(file: Option<&Path>, target: Contrast, options: &LoadOptions) -> Result<Self> {
         let Some(file) = file else {
-            return Self::embedded(target.other(), target);
+            return Self::embedded_by(target.other(), target, options);
         };
         let model = Self::open(file, options)?;
         let found = model.card().target;
@@ -84,9 +86,10 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::BadModel`] if the file is too large, its SHA-256 differs from the one given, it is no ONNX file, its card
-    /// or graph is not what this library runs, or the engine cannot compile it.
+    /// or graph is not what this library runs, or the engine cannot compile it; [`Error::OutOfMemory`] before anything large is
+    /// allocated, if there is no memory for it or the limit would be passed.
     pub fn from_bytes(bytes: &[u8], options: &LoadOptions) -> Result<Self> {
-        let loaded = load::load(bytes, &options.limits, options.sha256.as_deref().map(str::trim))?;
+        let loaded = load::load(bytes, options)?;
         Ok(Self { loaded: Arc::new(loaded) })
     }
 
@@ -95,6 +98,11 @@ impl Model {
     /// # Errors
     /// [`Error::InvalidArgument`] if the contrasts are equal, [`Error::Unsupported`] if this build has no such model.
     pub fn embedded(source: Contrast, target: Contrast) -> Result<Self> {
+        Self::embedded_by(source, target, &LoadOptions::default())
+    }
+
+    /// [`Model::embedded`] with the options that concern it.
+    fn embedded_by(source: Contrast, target: Contrast, options: &LoadOptions) -> Result<Self> {
         if source == target {
             return Err(Error::InvalidArgument(format!("from {source} to {target}: nothing to synthesize")));
         }
@@ -103,7 +111,8 @@ impl Model {
             return Err(Error::Unsupported(format!("this build holds no model from {source} to {target}")));
         };
         let sha256 = found.sha256.split_whitespace().next().map(str::to_owned);
-        Self::from_bytes(found.bytes, &LoadOptions { sha256, ..LoadOptions::default() })
+        let memory_limit = options.memory_limit;
+        Self::from_bytes(found.bytes, &LoadOptions { sha256, memory_limit, ..LoadOptions::default() })
     }
 
     /// The contrasts (source, target) of the models that are inside this library.
@@ -154,7 +163,7 @@ impl Model {
     }
 
     /// Bytes that the weights take in memory.
-    pub(crate) fn weight_bytes(&self) -> u64 {
+    pub fn weight_bytes(&self) -> u64 {
         self.loaded.weight_bytes()
     }
 

@@ -255,7 +255,7 @@ fn corrected(
     if options.bias == BiasCorrection::Skip {
         let mut even = Volume::zeros(&scan.grid())?;
         even.as_mut_slice().fill(1.0);
-        return Ok((scan.copy()?, even));
+        return Ok((scan.copy(), even));
     }
     let head = (options.bias == BiasCorrection::Itk).then(|| bias::otsu_mask(scan));
     let field = bias_field(scan, head.as_ref().unwrap_or(brain), &options.bias, &watch.stage(0.0, 0.8))?;

@@ -122,7 +122,7 @@ pub fn volume_onto(volume: &Volume, grid: &Grid, watch: &Watch) -> Result<Volume
         values.iter_mut().for_each(|value| *value += 0.0);
         return as_volume(values, grid);
     }
-    let mut source = volume.copy()?;
+    let mut source = volume.copy();
     smooth_for(&mut source, &map);
     watch.check()?;
     cubic_onto(&source, &map, grid, |_| true, watch)
@@ -134,7 +134,7 @@ pub fn volume_onto(volume: &Volume, grid: &Grid, watch: &Watch) -> Result<Volume
 /// [`crate::Error::OutOfMemory`] if the memory cannot be had.
 pub fn linear_onto(volume: &Volume, grid: &Grid) -> Result<Volume> {
     let map = grid.affine.to_indices_of(volume.affine());
-    let mut source = volume.copy()?;
+    let mut source = volume.copy();
     smooth_for(&mut source, &map);
     let mut onto = Volume::zeros(grid)?;
     let (values, dims) = (source.as_slice(), source.dims());
@@ -273,7 +273,7 @@ fn outer_layer(known: Cells<'_>, voxels: &[f32]) -> Vec<Vec<(u32, f32)>> {
             let row = (k * nj + j) * ni;
             for i in (0..ni).filter(|i| around.any[*i] && !known.cells[row + i]) {
                 // No volume has more voxels than can be counted so.
-                layer.push(((row + i) as u32, mean_of_known(known, voxels, [i, j, k])));
+                memory::push(&mut layer, ((row + i) as u32, mean_of_known(known, voxels, [i, j, k])));
             }
         }
         layer.shrink_to_fit();

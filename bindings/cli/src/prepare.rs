@@ -134,7 +134,7 @@ pub fn prepare_scan(arguments: &PrepareArguments, task: &Task, console: &Console
     check_input(&task.input)?;
     let names = if arguments.bias_only { &BIAS_ONLY[..] } else { &ALL[..] };
     let outputs = Outputs::check(places(task, names), &kept(arguments, task), arguments.run.force)?;
-    let image = read_scan(&task.input, console)?;
+    let image = read_scan(&task.input, &arguments.run, console)?;
     let source = SourceFile::read(&task.input)?;
     let results = Results { arguments, task, console, image: &image, source, outputs: &outputs };
     let record = if arguments.bias_only {

@@ -88,12 +88,16 @@ pub fn check_input(input: &Path) -> Result<()> {
     Err(Error::InvalidArgument("the input is not a regular file".into()).in_file(input))
 }
 
-/// Reads a scan, and tells what is doubtful about the file.
+/// Reads a scan, and tells what is doubtful about the file. One that alone would pass the memory's limit is not read.
 ///
 /// # Errors
 /// Those of [`nifti::read`].
-pub fn read_scan(path: &Path, console: &Console) -> Result<Image> {
-    let image = console.timed("reading", || nifti::read(path, &Limits::default()))?;
+pub fn read_scan(path: &Path, arguments: &RunArguments, console: &Console) -> Result<Image> {
+    let mut limits = Limits::default();
+    if let Some(bytes) = arguments.memory_limit {
+        limits.max_voxels = limits.max_voxels.min(bytes / size_of::<f32>() as u64);
+    }
+    let image = console.timed("reading", || nifti::read(path, &limits))?;
     image.warnings.iter().for_each(|warning| console.log(LogLevel::Warning, warning));
     if says_synthetic(image.header.description()) {
         console.log(LogLevel::Warning, "the scan is itself synthetic");

@@ -194,7 +194,7 @@ impl Synthesis<'_> {
     /// Synthesizes from one scan, and writes the result with its origin.
     fn run(&self, task: &Task, outputs: &Outputs) -> Result<Success> {
         let start = Instant::now();
-        let image = read_scan(&task.input, self.console)?;
+        let image = read_scan(&task.input, &self.arguments.run, self.console)?;
         let prepared = if self.arguments.prepared { None } else { Some(self.prepare(task, &image)?) };
         let (synthetic, residual) =
             self.synthesize(&image, prepared.as_ref()).map_err(|fault| self.explain(fault, task))?;
@@ -355,15 +355,18 @@ impl Models {
 
 fn load_options(arguments: &SynthesizeArguments) -> Result<LoadOptions> {
     let signer = model::signer(arguments.public_key.as_deref(), None)?;
-    Ok(LoadOptions { signer, ..LoadOptions::default() })
+    Ok(LoadOptions { signer, memory_limit: arguments.run.memory_limit, ..LoadOptions::default() })
 }
 
 /// The model that leads back from what `there` synthesizes: the one that the arguments name, or the embedded one.
 fn load_back(there: &Model, arguments: &SynthesizeArguments) -> Result<Model> {
+    let mut options = load_options(arguments)?;
+    // Beside the model for the way there.
+    options.memory_limit = options.memory_limit.map(|limit| limit.saturating_sub(there.weight_bytes()));
     let Some(path) = &arguments.residual_model else {
-        return residual::embedded_back(there);
+        return Model::for_target(None, there.card().source, &options);
     };
-    let back = Model::open(path, &load_options(arguments)?)?;
+    let back = Model::open(path, &options)?;
     residual::check_back(there, &back).map_err(|fault| fault.in_file(path))?;
     Ok(back)
 }

@@ -301,7 +301,7 @@ fn what_cannot_be_is_refused_unless_the_user_insists() {
         ("--data-range 0", 11, "a data range of 0"),
         ("--data-range nan", 11, "a data range of NaN"),
         ("--mask real.nii.gz", 0, ""),
-        ("--label-table mask.nii.gz", 12, "mask.nii.gz"),
+        ("--label-table mask.nii.gz", 11, "mask.nii.gz: invalid argument: the text is not UTF-8"),
     ] {
         let outcome = run(&workplace, arguments);
         if code == 0 { drop(outcome.succeeded()) } else { drop(outcome.failed(code, part)) }

@@ -283,7 +283,9 @@ fn a_contact_sheet_goes_with_the_image() {
 #[test]
 fn a_memory_limit_is_kept() {
     let workplace = Workplace::with_scan();
-    workplace.synthesize("-o out.nii --to t1w --memory-limit 1MiB").failed(16, "scan.nii.gz");
+    workplace.synthesize("-o out.nii --to t1w --memory-limit 1MiB").failed(16, "the limit is");
+    // Enough for the model, and then not for the scan.
+    workplace.synthesize("-o out.nii --to t1w --memory-limit 120MiB").failed(16, "scan.nii.gz");
     workplace.synthesize("-o out.nii --to t1w --memory-limit 8GiB").succeeded();
     assert_eq!(workplace.synthesize("-o out.nii --to t1w --memory-limit much").code(), 2);
 }

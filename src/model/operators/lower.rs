@@ -20,6 +20,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::blocks::{Combine, Convolve, FromBlocks, Normalize, ToBlocks};
 use super::keep::{KeptNode, Kind};
 use crate::kernels::{Activation, BLOCK, Border, Convolution, InstanceNorm, Resampling, Shape, Spec, Tier};
+use crate::memory;
 
 /// No convolution of a sensible generator has a longer stride or dilation, or a wider border: one that does would make the kernels'
 /// bands and lists of phases large without need, and stays tract's.
@@ -233,8 +234,8 @@ impl<'a> Lowering<'a> {
         let tensor = tensor.cast_to::<f32>()?;
         let values = tensor.try_as_plain_ram()?.as_slice::<f32>()?;
         Ok(match values.len() {
-            length if length == count => Some(values.to_vec()),
-            1 => Some(vec![values[0]; count]),
+            length if length == count => Some(memory::copied(values)),
+            1 => Some(memory::filled(count, values[0])),
             _ => None,
         })
     }

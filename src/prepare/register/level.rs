@@ -176,9 +176,9 @@ impl Level {
     /// `image`, smoothed by a Gaussian of `sigma` millimetres.
     pub(super) fn smoothed(image: &Volume, sigma: f64) -> Self {
         let (dims, affine) = (image.dims(), *image.affine());
-        let mut image = image.clone();
+        let mut image = image.copy();
         smooth_by(&mut image, affine.voxel_sizes().map(|size| sigma / size));
-        Self { values: memory::copied(image.as_slice()), dims, affine }
+        Self { values: image.into_voxels().into_raw_vec_and_offset().0, dims, affine }
     }
 
     /// The trilinear interpolation at a fractional voxel index; weight 0 out of view.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::level::{Level, Value};
 use super::pose::{Pose, Slope};
-use crate::{Result, Watch};
+use crate::{Result, Watch, memory};
 
 /// Bins of each image's histogram.
 pub(super) const BINS: usize = 32;
@@ -29,8 +29,8 @@ impl Samples {
 
     /// Adds a point (millimetres) where the fixed image is `value`, 0..=1.
     pub(super) fn push(&mut self, point: DVec3, value: f32) {
-        self.positions.push((point - self.centre).as_vec3().to_array());
-        self.bins.push((value.clamp(0.0, 1.0) * (BINS - 1) as f32).round() as u8);
+        memory::push(&mut self.positions, (point - self.centre).as_vec3().to_array());
+        memory::push(&mut self.bins, (value.clamp(0.0, 1.0) * (BINS - 1) as f32).round() as u8);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -47,8 +47,8 @@ impl Samples {
             let value = inside.at(map.apply(*position));
             in_view += f64::from(value.weight);
             if value.value * value.weight >= 0.5 {
-                both.positions.push(*position);
-                both.bins.push(*bin);
+                memory::push(&mut both.positions, *position);
+                memory::push(&mut both.bins, *bin);
             }
         }
         (both, in_view / self.len().max(1) as f64)
@@ -93,7 +93,7 @@ pub(super) fn likeness_and_slope(
 ) -> Result<(Likeness, Slope)> {
     watch.check()?;
     let map = IndexMap::new(moving, pose);
-    let mut values = vec![Value::default(); samples.len()];
+    let mut values = memory::filled(samples.len(), Value::default());
     values.par_chunks_mut(CHUNK).zip(samples.positions.par_chunks(CHUNK)).for_each(|(values, positions)| {
         for (value, position) in values.iter_mut().zip(positions) {
             *value = moving.at(map.apply(*position));
