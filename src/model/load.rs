@@ -81,6 +81,7 @@ pub(crate) fn load(bytes: &[u8], options: &LoadOptions) -> Result<Loaded> {
     memory::check(options.memory_limit, read, loading_bytes(&proto), "the model")?;
     // Shapes noted inside the graph are not needed, and their formulas are not checked.
     let mut engine = tract_onnx::onnx().with_ignore_value_info(true);
+    operators::refuse_misfits(&mut engine);
     let tier = Tier::current();
     if tier.is_some() {
         operators::register(&mut engine);

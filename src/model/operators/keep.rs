@@ -24,7 +24,7 @@ pub(super) struct Kept {
     pub(super) apart: Box<dyn Expansion>,
 }
 
-type Parsed = TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
+pub(super) type Parsed = TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
 
 /// Makes `onnx` keep the operators that the kernels have.
 pub(in crate::model) fn register(onnx: &mut Onnx) {
@@ -52,7 +52,7 @@ fn space_to_depth(context: &ParsingContext, node: &NodeProto) -> Parsed {
 }
 
 /// The operator as tract takes it apart.
-fn apart(context: &ParsingContext, node: &NodeProto) -> Parsed {
+pub(super) fn apart(context: &ParsingContext, node: &NodeProto) -> Parsed {
     let builder =
         *tract_onnx::onnx().op_register.0.get(&node.op_type).context("an operator that tract has")?;
     builder(context, node)

@@ -1,14 +1,17 @@
 //! The crate's own kernels as operators of tract's graph, and their way into it when a model is loaded.
 //!
-//! [`register`] makes tract keep ONNX operators that it would otherwise take apart; [`lower`](lower::lower) then replaces what the
+//! [`refuse_misfits`] makes tract refuse images that do not fit together. [`register`] makes it keep ONNX operators that it would
+//! otherwise take apart; [`lower`](lower::lower) then replaces what the
 //! kernels can do. What they cannot do stays as tract has it.
 
 mod blocks;
+mod fitting;
 mod keep;
 mod lower;
 #[cfg(test)]
 mod tests;
 
+pub(super) use fitting::refuse_misfits;
 pub(super) use keep::register;
 pub(super) use lower::{Lowered, Packed, lower};
 
