@@ -817,6 +817,89 @@ fn images_too_large_for_memory_are_refused_for_real_slices_too() {
 }
 
 #[test]
+fn layers_read_an_image_and_weights_of_their_shapes() {
+    assert_each_refused(&[
+        // The engine would read beside the shape of a value of one axis, and crash.
+        (
+            "weights in place of an image",
+            |model| {
+                graph(model).initializer.push(float_tensor("one", &[1], vec![1.0]));
+                append(model, "Relu", &[], Vec::new());
+                let node = onnx::node("PRelu", &["one", "layer 1"], "of one axis", Vec::new());
+                graph(model).node.insert(1, node);
+            },
+            "PRelu (node \"of one axis\") reads weights in place of an image",
+        ),
+        (
+            "an image in place of weights",
+            |model| {
+                append(model, "Relu", &[], Vec::new());
+                append(model, "PRelu", &["layer 1"], Vec::new());
+            },
+            "reads an image in place of weights",
+        ),
+        ("a kernel of three axes", |model| weights(model).dims = vec![3, 5, 5], "not of four axes"),
+        (
+            "a kernel of another size",
+            |model| add_attribute(model, integers("kernel_shape", &[3, 3])),
+            "says [3, 3]",
+        ),
+        ("one stride", |model| add_attribute(model, integers("strides", &[1])), "has 1 strides, not 2"),
+        (
+            "three dilations",
+            |model| add_attribute(model, integers("dilations", &[1; 3])),
+            "has 3 dilations, not 2",
+        ),
+        (
+            "two borders",
+            |model| graph(model).node[0].attribute = vec![integers("pads", &[2, 2])],
+            "has 2 pads, not 4",
+        ),
+        ("a pool without size", |model| append(model, "MaxPool", &[], Vec::new()), "has no kernel_shape"),
+        (
+            "widths for two axes",
+            |model| {
+                graph(model).initializer.push(integer_tensor("pads", &[1; 4]));
+                append(model, "Pad", &["pads"], Vec::new());
+            },
+            "not 8 numbers",
+        ),
+        (
+            "more ends than starts",
+            |model| {
+                let ends = [integer_tensor("starts", &[0]), integer_tensor("ends", &[9, 9])];
+                graph(model).initializer.extend(ends);
+                append(model, "Slice", &["starts", "ends"], Vec::new());
+            },
+            "not 1 numbers",
+        ),
+        (
+            "two results",
+            |model| {
+                append(model, "MaxPool", &[], vec![integers("kernel_shape", &[1, 1])]);
+                graph(model).node[1].output.push("places".into());
+            },
+            "makes 2 values",
+        ),
+        (
+            "a norm of two axes",
+            |model| {
+                let of = |name| float_tensor(name, &[1, 1], vec![1.0]);
+                graph(model).initializer.extend(["scale", "bias", "mean", "variance"].map(of));
+                append(model, "BatchNormalization", &["scale", "bias", "mean", "variance"], Vec::new());
+            },
+            "weights of 2 axes",
+        ),
+    ]);
+    for operator in ["Add", "Mul", "Sub"] {
+        let mut model = good();
+        graph(&mut model).initializer.push(float_tensor("five axes", &[1; 5], vec![1.0]));
+        append(&mut model, operator, &["five axes"], Vec::new());
+        assert_refused(operator, load(&model.encode_to_vec()), "weights of 5 axes");
+    }
+}
+
+#[test]
 fn images_that_do_not_fit_together_are_refused_soon() {
     // Tract took the width for a formula, which grew with each layer: the time doubled and more.
     let mut model = onnx::convolution(1, 0, [0, 0]);

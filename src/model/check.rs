@@ -1,6 +1,5 @@
 //! What an ONNX file must be before tract sees it: known operators, no outside data, bounded shapes.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use tract_onnx::pb::{
@@ -11,6 +10,7 @@ use tract_onnx::pb::{
 };
 
 use super::card::Card;
+use super::layers;
 use crate::{Error, Limits, Result};
 
 /// The name of the network's input, shaped (1, slices in, height, width).
@@ -46,10 +46,6 @@ const ALLOWED_OPERATORS: [(&str, RangeInclusive<usize>); 24] = [
     ("Sub", 2..=2),
     ("Tanh", 1..=1),
 ];
-/// Operators that leave their input's size as it is: weights may pass through them.
-const OF_WEIGHTS: [&str; 3] = ["Cast", "Constant", "Identity"];
-/// Operators that take images in every place.
-const OF_IMAGES: [&str; 4] = ["Add", "Concat", "Mul", "Sub"];
 /// The engine's time to load a long chain of nodes grows faster than its square.
 const MAX_NODES: usize = 1_000;
 /// Weights that a graph may have, and inputs, as each weight may be called one too.
@@ -86,10 +82,10 @@ pub fn check(model: &ModelProto, card: &Card, limits: &Limits) -> Result<()> {
         check_node(node, graph, limits)?;
     }
     check_ends(graph, card)?;
-    check_values(graph)
+    layers::check(graph)
 }
 
-fn bad<T>(fault: String) -> Result<T> {
+pub(super) fn bad<T>(fault: String) -> Result<T> {
     Err(Error::BadModel(fault))
 }
 
@@ -297,61 +293,5 @@ fn check_axis_name(what: &str, axis: &Dimension) -> Result<()> {
             bad(format!("its {what} has an axis whose name is not of letters, digits and underscores"))
         }
         _ => Ok(()),
-    }
-}
-
-/// Every value must be made once, before it is read, and not computed from weights alone: tract computes such values
-/// when it loads a file, however large they are.
-fn check_values(graph: &GraphProto) -> Result<()> {
-    // The values made so far, and whether each depends on weights alone.
-    let mut made = HashMap::new();
-    for tensor in &graph.initializer {
-        make(&mut made, &tensor.name, true)?;
-    }
-    // `check_ends` has seen that all other inputs are weights.
-    make(&mut made, INPUT_NAME, false)?;
-    for node in &graph.node {
-        let mut of_weights = true;
-        for input in node.input.iter().filter(|name| !name.is_empty()) {
-            let Some(weight) = made.get(input.as_str()) else {
-                return bad(format!("node {:?} reads {input:?}, which nothing before it makes", node.name));
-            };
-            of_weights &= weight;
-        }
-        if of_weights && !OF_WEIGHTS.contains(&node.op_type.as_str()) {
-            return bad(format!("node {:?} computes {} of weights alone", node.name, node.op_type));
-        }
-        check_roles(node, &made)?;
-        for output in node.output.iter().filter(|name| !name.is_empty()) {
-            make(&mut made, output, of_weights)?;
-        }
-    }
-    Ok(())
-}
-
-/// The first input of an operator must be an image, and the others weights, but where images are added up or put together. So
-/// images keep their four axes: tract reads beside the memory of a shape that has fewer, where it normalizes.
-fn check_roles(node: &NodeProto, made: &HashMap<&str, bool>) -> Result<()> {
-    let operator = node.op_type.as_str();
-    if OF_IMAGES.contains(&operator) || OF_WEIGHTS.contains(&operator) {
-        return Ok(());
-    }
-    for (index, name) in node.input.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-        let is_weight = made.get(name.as_str()).copied().unwrap_or(false);
-        if is_weight != (index > 0) {
-            let (is, place) = if is_weight { ("weights", "an image") } else { ("an image", "weights") };
-            let node = &node.name;
-            return bad(format!(
-                "node {node:?} reads {name:?}, which is {is}, where {operator} takes {place}"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn make<'a>(made: &mut HashMap<&'a str, bool>, name: &'a str, of_weights: bool) -> Result<()> {
-    match made.insert(name, of_weights) {
-        None => Ok(()),
-        Some(_) => bad(format!("it makes {name:?} twice")),
     }
 }

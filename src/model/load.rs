@@ -25,9 +25,6 @@ const MAX_KEPT: usize = 4;
 /// models have 48 tiles, a multiple of the six that a pass takes.
 const SLICES_AT_ONCE: usize = 4;
 
-/// Slices that a network is tried with before their number is left open: a prime that is no length of an image's axis.
-const TRIED_SLICES: usize = 4099;
-
 /// A network compiled for one in-plane window.
 #[derive(Debug)]
 pub(crate) struct Network {
@@ -162,14 +159,10 @@ impl Loaded {
     }
 
     fn compile(&self, window: [usize; 2]) -> Result<Network> {
-        let any_number = || self.graph.symbols.sym("slices").to_dim();
+        let any_number = self.graph.symbols.sym("slices").to_dim();
         // The kernels take any number of slices at once, and tract is slow with more than one.
-        let many = untrusted(|| match self.tier.is_some() && self.keeps_slices_apart(window)? {
-            true => self.lowered(any_number(), window).map(Some),
-            false => Ok(None),
-        });
-        match many {
-            Ok(Some(Lowered { graph, whole: true })) => plan(graph, window, SLICES_AT_ONCE, 0),
+        match untrusted(|| self.lowered(any_number, window)) {
+            Ok(Lowered { graph, whole: true }) => plan(graph, window, SLICES_AT_ONCE, 0),
             Err(fault @ Error::OutOfMemory(_)) => Err(fault),
             // The engine packs the weights again.
             _ => {
@@ -178,24 +171,10 @@ impl Loaded {
         }
     }
 
-    /// Whether the number of slices stays where it is, in each image's first axis. In another one it would be part of the formulas
-    /// for heights and widths, which tract can take for ever to simplify; so it is found out with a number.
-    fn keeps_slices_apart(&self, window: [usize; 2]) -> TractResult<bool> {
-        let tried = TRIED_SLICES.to_dim();
-        let graph = self.typed(tried.clone(), window)?;
-        let mut facts = graph.nodes().iter().flat_map(|node| &node.outputs).map(|output| &output.fact);
-        Ok(facts.all(|fact| fact.shape.iter().skip(1).all(|length| *length != tried)))
-    }
-
-    /// The network for so many slices, as tract has it.
-    fn typed(&self, slices: TDim, [height, width]: [usize; 2]) -> TractResult<TypedModel> {
-        let shape = [slices, self.card.slices_in.to_dim(), height.to_dim(), width.to_dim()];
-        self.graph.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()
-    }
-
     /// The network with what the kernels do replaced.
-    fn lowered(&self, slices: TDim, window: [usize; 2]) -> TractResult<Lowered> {
-        let graph = self.typed(slices, window)?;
+    fn lowered(&self, slices: TDim, [height, width]: [usize; 2]) -> TractResult<Lowered> {
+        let shape = [slices, self.card.slices_in.to_dim(), height.to_dim(), width.to_dim()];
+        let graph = self.graph.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
         match self.tier {
             Some(tier) => operators::lower(&graph, &self.packed, tier),
             None => Ok(Lowered { graph, whole: false }),

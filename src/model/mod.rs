@@ -4,6 +4,7 @@ mod card;
 mod check;
 mod embedded;
 pub(crate) mod engine;
+mod layers;
 mod load;
 mod operators;
 mod signature;

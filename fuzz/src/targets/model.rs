@@ -16,6 +16,9 @@ use crate::{Random, mutate};
 /// Bytes that a synthesis may have allocated at once: a model that wants more must be refused before it has them.
 const MEMORY_LIMIT: u64 = 128 << 20;
 
+/// Edge of the largest window that a model is run on.
+const LARGEST_WINDOW: usize = 128;
+
 /// The bytes of a model file. What loads must run, or say why not.
 pub(super) fn file(bytes: &[u8]) {
     let limits = Limits { max_model_bytes: 32 << 10, ..Limits::default() };
@@ -27,6 +30,10 @@ pub(super) fn file(bytes: &[u8]) {
 }
 
 fn run(model: &Model) {
+    // Slices of that size are long work, and no other.
+    if model.card().window.is_some_and(|window| window > LARGEST_WINDOW) {
+        return;
+    }
     let mut control = Control {
         threads: 1,
         accept_implausible: true,
