@@ -10,6 +10,10 @@ use ndarray::{Array3, ArrayView3, ShapeBuilder, Zip};
 
 use crate::{Error, Result};
 
+/// What systems give memory in. Nothing else is aligned so, by which an allocator that counts can tell a question from a use.
+#[repr(align(4096))]
+struct Page(#[expect(dead_code, reason = "there for its size")] [u8; 4096]);
+
 /// Checks that `more` bytes may be allocated beside those that are `held`: by the caller's limit, and by what the system has.
 /// `what` is what needs them.
 ///
@@ -21,8 +25,9 @@ pub(crate) fn check(limit: Option<u64>, held: u64, more: u64, what: &str) -> Res
         return Err(Error::OutOfMemory(format!("{what} needs up to {needed} bytes; the limit is {limit}")));
     }
     // All of it in one piece, given back at once: what the system does not have is told now, and not in the middle.
-    let mut probe: Vec<u8> = Vec::new();
-    let has_room = usize::try_from(more).is_ok_and(|more| probe.try_reserve_exact(more).is_ok());
+    let mut probe: Vec<Page> = Vec::new();
+    let pages = more.div_ceil(size_of::<Page>() as u64);
+    let has_room = usize::try_from(pages).is_ok_and(|pages| probe.try_reserve_exact(pages).is_ok());
     // Or else the compiler sees that nothing is done with it.
     std::hint::black_box(&mut probe);
     if has_room {

@@ -4,23 +4,18 @@
 #![allow(dead_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst};
-use std::time::{Duration, Instant};
 
 /// Counts the bytes that are allocated by the whole process, and the most of them at once.
 pub struct Counting;
 
 static CURRENT: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
-/// What is at least so large and given back so soon, with nothing else allocated by its thread in between, was a question whether
-/// there is memory, and never used: to fill it would take longer.
-const QUESTION: (usize, Duration) = (4 << 20, Duration::from_millis(1));
-
-thread_local! {
-    /// The last allocation of this thread if that may have been a question: where it is, what was allocated with it, and when.
-    static ASKED: Cell<Option<(usize, usize, Instant)>> = const { Cell::new(None) };
-}
+/// Only the library's question whether the system has memory (`src/memory.rs`) is aligned to pages. It is given back at once and
+/// never written to, so that it takes none.
+const QUESTION_ALIGN: usize = 4096;
+/// What stands at the start of memory that nobody has written to.
+const UNTOUCHED: [u8; 16] = *b"nobody wrote me.";
 
 /// Allocations smaller than this never fail.
 static LARGE: AtomicUsize = AtomicUsize::new(usize::MAX);
@@ -38,7 +33,6 @@ pub fn current() -> usize {
 pub fn peak_over<T>(before: usize, work: impl FnOnce() -> T) -> (T, usize) {
     PEAK.store(current(), SeqCst);
     let done = work();
-    settle(None);
     (done, PEAK.load(SeqCst).saturating_sub(before))
 }
 
@@ -65,23 +59,12 @@ fn fails(size: usize) -> bool {
 }
 
 /// Counts an allocation.
-fn count(allocated: *mut u8, size: usize) {
-    let now = CURRENT.fetch_add(size, SeqCst) + size;
-    settle(None);
-    if size < QUESTION.0
-        || ASKED.try_with(|asked| asked.set(Some((allocated.addr(), now, Instant::now())))).is_err()
-    {
-        PEAK.fetch_max(now, SeqCst);
-    }
+fn count(size: usize) {
+    PEAK.fetch_max(CURRENT.fetch_add(size, SeqCst) + size, SeqCst);
 }
 
-/// Counts what may have been a question, unless it is given back now.
-fn settle(given_back: Option<*mut u8>) {
-    let Some((asked, now, since)) = ASKED.try_with(Cell::take).ok().flatten() else { return };
-    let was_question = given_back.is_some_and(|back| back.addr() == asked) && since.elapsed() < QUESTION.1;
-    if !was_question {
-        PEAK.fetch_max(now, SeqCst);
-    }
+fn is_question(layout: Layout) -> bool {
+    layout.align() == QUESTION_ALIGN && layout.size() >= QUESTION_ALIGN
 }
 
 // SAFETY: everything is left to the system's allocator, or refused.
@@ -93,7 +76,12 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: the caller's promise.
         let allocated = unsafe { System.alloc(layout) };
         if !allocated.is_null() {
-            count(allocated, layout.size());
+            if is_question(layout) {
+                // SAFETY: a page or more was just allocated, and nobody else knows of it yet.
+                unsafe { allocated.cast::<[u8; 16]>().write(UNTOUCHED) };
+            } else {
+                count(layout.size());
+            }
         }
         allocated
     }
@@ -105,16 +93,21 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: the caller's promise.
         let allocated = unsafe { System.alloc_zeroed(layout) };
         if !allocated.is_null() {
-            count(allocated, layout.size());
+            count(layout.size());
         }
         allocated
     }
 
     unsafe fn dealloc(&self, allocated: *mut u8, layout: Layout) {
+        if !is_question(layout) {
+            CURRENT.fetch_sub(layout.size(), SeqCst);
+        // SAFETY: it is not given back yet, and `alloc` wrote so much.
+        } else if unsafe { allocated.cast::<[u8; 16]>().read() } != UNTOUCHED {
+            // No limit allows for this.
+            PEAK.store(usize::MAX, SeqCst);
+        }
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(allocated, layout) };
-        settle(Some(allocated));
-        CURRENT.fetch_sub(layout.size(), SeqCst);
     }
 
     unsafe fn realloc(&self, allocated: *mut u8, layout: Layout, size: usize) -> *mut u8 {
@@ -122,7 +115,7 @@ unsafe impl GlobalAlloc for Counting {
             return std::ptr::null_mut();
         }
         // At the worst both are there at once.
-        count(std::ptr::null_mut(), size);
+        count(size);
         // SAFETY: the caller's promise.
         let moved = unsafe { System.realloc(allocated, layout, size) };
         CURRENT.fetch_sub(if moved.is_null() { size } else { layout.size() }, SeqCst);
