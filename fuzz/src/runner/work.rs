@@ -4,7 +4,7 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::HashSet;
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -60,7 +60,7 @@ fn listen() {
     // The library puts its own hook over the one that is there, once: this one must come over that.
     targets::call_library();
     panic::set_hook(Box::new(|info| {
-        let is_engines = info.location().is_some_and(|place| place.file().contains("/tract-"));
+        let is_engines = is_engines(info);
         let mut last = PANIC.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_engines || last.is_empty() {
             let backtrace = Backtrace::capture();
@@ -71,6 +71,20 @@ fn listen() {
             HAS_PANICKED.store(true, Ordering::Relaxed);
         }
     }));
+}
+
+/// Whether it was the engine that panicked, or what the engine called: of its functions and ours, the innermost is the engine's.
+fn is_engines(info: &PanicHookInfo<'_>) -> bool {
+    if info.location().is_some_and(|place| place.file().contains("/tract-")) {
+        return true;
+    }
+    let backtrace = Backtrace::force_capture().to_string();
+    // The first frames of ours are those of this hook.
+    let mut callers = backtrace.lines().skip_while(|line| !line.contains("panicking")).filter_map(|line| {
+        let is_ours = line.contains("mrisynth");
+        (is_ours || line.contains("tract_")).then_some(!is_ours)
+    });
+    callers.next().unwrap_or(false)
 }
 
 /// Ends the process if a run does not end: if it has worked for as long as one may, or slept for [`SLEEP_FACTOR`] times as long. On a

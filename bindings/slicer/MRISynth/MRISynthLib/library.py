@@ -104,6 +104,7 @@ _ModelHandle = ctypes.c_void_p
 _FUNCTIONS = {
     "mrisynth_abi_version": (ctypes.c_uint32, []),
     "mrisynth_version": (ctypes.c_char_p, []),
+    "mrisynth_cpu_tier": (ctypes.c_char_p, []),
     "mrisynth_status_string": (ctypes.c_char_p, [ctypes.c_int32]),
     "mrisynth_last_error": (ctypes.c_char_p, []),
     "mrisynth_options_init": (ctypes.c_int32, [ctypes.POINTER(_Options), ctypes.c_size_t]),
@@ -183,6 +184,11 @@ class Library:
     def version(self):
         """The library's version, "major.minor.patch"."""
         return self._functions.mrisynth_version().decode()
+
+    @property
+    def cpu_tier(self):
+        """The instructions that networks are run with, such as "avx2"; images of different ones agree up to rounding."""
+        return self._functions.mrisynth_cpu_tier().decode()
 
     def embedded_model(self, source, target):
         """The model inside the library that makes the contrast `target` from `source` ("T1w" or "T2w")."""

@@ -121,8 +121,7 @@ class Run:
         self._input_name = node.GetName()
         self._input_is_synthetic = node.GetAttribute(SYNTHETIC_ATTRIBUTE) is not None
         # Loads the library here, where a failure is told at once.
-        self._version = logic.library.version
-        self._provenance = None
+        self._library = logic.library
         self._job = Job(lambda progress, log: self._work(logic, voxels, matrix, progress, log))
 
     @property
@@ -183,20 +182,21 @@ class Run:
             progress=progress,
             log=log,
         )
-        description = f"SYNTHETIC {parameters.target} by mrisynth {self._version}"
+        description = f"SYNTHETIC {parameters.target} by mrisynth {self._library.version}"
         return synthetic, description, self._origin(model, voxels, description)
 
     def _origin(self, model, voxels, description):
         """Where an image comes from, under the keys of the JSON files that the command writes."""
         parameters = self._parameters
         identity = {key: model.info(key) for key in ("name", "version", "sha256", "license")}
+        software = {"Name": "mrisynth", "Version": self._library.version, "CPUTier": self._library.cpu_tier}
         return {
             "Synthetic": True,
             "SyntheticContrast": parameters.target,
             "Description": description,
             "Sources": [self._input_name],
             "InputVoxelsSHA256": hashlib.sha256(voxels.tobytes(order="F")).hexdigest(),
-            "GeneratedBy": [{"Name": "mrisynth", "Version": self._version, "Model": identity}],
+            "GeneratedBy": [software | {"Model": identity}],
             "Parameters": {
                 "SourceContrast": parameters.source,
                 "InputState": parameters.input_state,
