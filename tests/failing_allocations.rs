@@ -266,13 +266,13 @@ fn a_model_file_s_loading_survives_every_allocation_of_a_mebibyte_that_fails() {
 
 #[test]
 fn most_smaller_allocations_that_fail_are_survived_too() {
-    let (statuses, ended) = check("small", 20, 64 << 10);
+    let (statuses, ended) = check("small", 9, 64 << 10);
     let (survived, ended) = (statuses.values().sum::<usize>(), ended.values().sum::<usize>());
     assert!(survived > 2 * ended, "{survived} {ended}");
 }
 
 #[test]
 fn a_raw_scan_s_run_survives_allocations_of_a_mebibyte_that_fail() {
-    let (statuses, _) = check("raw", 12, LARGE);
+    let (statuses, _) = check("raw", 5, LARGE);
     assert!(statuses[&OUT_OF_MEMORY] > 5, "{statuses:?}");
 }

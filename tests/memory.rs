@@ -55,10 +55,7 @@ fn ask(call: Call<'_>, threads: usize, limit: u64) -> std::result::Result<(), u6
     };
     match call(&mut control) {
         Err(Error::Cancelled) => Ok(()),
-        Err(Error::OutOfMemory(text)) => {
-            let number = text.split("up to ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
-            Err(number.unwrap_or_else(|| panic!("it does not say how much: {text}")))
-        }
+        Err(Error::OutOfMemory(text)) => Err(needed(&text)),
         other => panic!("neither refused nor stopped: {other:?}"),
     }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints how many lines of the library (src/) the Rust tests run, and fails under 92 %. Tests are built anew with counters; the heavy
 # crates, which are not counted, are taken from target/release if they are there. Tests of time, of memory and of faults are left out:
-# with counters the kernels take ten times as long. Some twenty minutes on two processors.
+# counters slow the kernels down. Some twenty minutes on two processors.
 #
 # coverage.sh --report prints it again. Wants cargo-llvm-cov (`cargo install cargo-llvm-cov --locked`) and the component llvm-tools.
 set -euo pipefail

@@ -159,26 +159,32 @@ impl Loaded {
     }
 
     fn compile(&self, window: [usize; 2]) -> Result<Network> {
-        let any_number = self.graph.symbols.sym("slices").to_dim();
-        // The kernels take any number of slices at once, and tract is slow with more than one.
-        match untrusted(|| self.lowered(any_number, window)) {
-            Ok(Lowered { graph, whole: true }) => plan(graph, window, SLICES_AT_ONCE, 0),
-            Err(fault @ Error::OutOfMemory(_)) => Err(fault),
-            // The engine packs the weights again.
-            _ => {
-                plan(untrusted(|| self.lowered(1.to_dim(), window))?.graph, window, 1, 2 * self.weight_bytes)
+        if let Some(tier) = self.tier {
+            let any_number = self.graph.symbols.sym("slices").to_dim();
+            // The kernels take any number of slices at once, and tract is slow with more than one.
+            match untrusted(|| self.lowered(any_number, window, tier)) {
+                Ok(Lowered { graph, whole: true }) => return plan(graph, window, SLICES_AT_ONCE, 0),
+                Err(fault @ Error::OutOfMemory(_)) => return Err(fault),
+                _ => (),
             }
         }
+        let graph = untrusted(|| match self.tier {
+            Some(tier) => Ok(self.lowered(1.to_dim(), window, tier)?.graph),
+            None => self.typed(1.to_dim(), window),
+        })?;
+        // The engine packs the weights again.
+        plan(graph, window, 1, 2 * self.weight_bytes)
     }
 
-    /// The network with what the kernels do replaced.
-    fn lowered(&self, slices: TDim, [height, width]: [usize; 2]) -> TractResult<Lowered> {
+    /// The network for so many slices, as tract has it.
+    fn typed(&self, slices: TDim, [height, width]: [usize; 2]) -> TractResult<TypedModel> {
         let shape = [slices, self.card.slices_in.to_dim(), height.to_dim(), width.to_dim()];
-        let graph = self.graph.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
-        match self.tier {
-            Some(tier) => operators::lower(&graph, &self.packed, tier),
-            None => Ok(Lowered { graph, whole: false }),
-        }
+        self.graph.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()
+    }
+
+    /// The same with what the kernels do replaced.
+    fn lowered(&self, slices: TDim, window: [usize; 2], tier: Tier) -> TractResult<Lowered> {
+        operators::lower(&self.typed(slices, window)?, &self.packed, tier)
     }
 }
 

@@ -8,7 +8,7 @@ use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_hir::internal::*;
 
-use super::keep::{Parsed, apart};
+use super::keep::{Parsed, wrapped};
 
 /// Operators whose inputs are stretched to each other's size.
 const STRETCHING: [&str; 5] = ["Add", "Clip", "Mul", "PRelu", "Sub"];
@@ -21,11 +21,7 @@ pub(in crate::model) fn refuse_misfits(onnx: &mut Onnx) {
 }
 
 fn fitting(context: &ParsingContext, node: &NodeProto) -> Parsed {
-    let (operator, closure_inputs) = apart(context, node)?;
-    let Some(apart) = operator.as_op().downcast_ref::<Box<dyn Expansion>>() else {
-        return Ok((operator, closure_inputs));
-    };
-    Ok((expand(Fitting { apart: apart.clone() }), closure_inputs))
+    wrapped(context, node, |apart| Fitting { apart })
 }
 
 /// An operator that stretches, as tract has it.

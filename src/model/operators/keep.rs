@@ -52,18 +52,27 @@ fn space_to_depth(context: &ParsingContext, node: &NodeProto) -> Parsed {
 }
 
 /// The operator as tract takes it apart.
-pub(super) fn apart(context: &ParsingContext, node: &NodeProto) -> Parsed {
+fn apart(context: &ParsingContext, node: &NodeProto) -> Parsed {
     let builder =
         *tract_onnx::onnx().op_register.0.get(&node.op_type).context("an operator that tract has")?;
     builder(context, node)
 }
 
-fn keep(context: &ParsingContext, node: &NodeProto, kind: Kind) -> Parsed {
+/// The same inside of what `around` makes of it, where tract has something to be taken apart.
+pub(super) fn wrapped<E: Expansion>(
+    context: &ParsingContext,
+    node: &NodeProto,
+    around: impl FnOnce(Box<dyn Expansion>) -> E,
+) -> Parsed {
     let (operator, closure_inputs) = apart(context, node)?;
     let Some(apart) = operator.as_op().downcast_ref::<Box<dyn Expansion>>() else {
         return Ok((operator, closure_inputs));
     };
-    Ok((expand(Kept { kind, apart: apart.clone() }), closure_inputs))
+    Ok((expand(around(apart.clone())), closure_inputs))
+}
+
+fn keep(context: &ParsingContext, node: &NodeProto, kind: Kind) -> Parsed {
+    wrapped(context, node, |apart| Kept { kind, apart })
 }
 
 impl Expansion for Kept {
