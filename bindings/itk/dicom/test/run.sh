@@ -133,10 +133,19 @@ ending=0
   fail "a library printed: $(cat "$work/stderr")"
 
 say "stops when it is told to, and leaves nothing"
-"$program" --to t1w "$work/straight" "$work/refused" >"$work/stdout" 2>"$work/stderr" &
-pid=$!
-sleep 2
-kill -INT "$pid"
+start=$(date +%s%N)
+"$program" --to t1w "$work/straight" "$work/whole" >"$work/stdout" 2>"$work/stderr" || fail "a whole run: $(cat "$work/stderr")"
+delay=$((($(date +%s%N) - start) / 2))
+while :; do
+  "$program" --to t1w "$work/straight" "$work/refused" >"$work/stdout" 2>"$work/stderr" &
+  pid=$!
+  sleep "$(printf '%d.%09d' $((delay / 1000000000)) $((delay % 1000000000)))"
+  if kill -INT "$pid" 2>/dev/null; then break; fi
+  # It had ended already: the whole run was much slower than this one.
+  wait "$pid" || fail "it ended by itself: $(cat "$work/stderr")"
+  rm -r "$work/refused"
+  delay=$((delay / 2))
+done
 ending=0
 wait "$pid" || ending=$?
 [ "$ending" -eq 17 ] || fail "interrupted: $ending, $(cat "$work/stderr")"
