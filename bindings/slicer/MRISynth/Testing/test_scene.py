@@ -149,10 +149,10 @@ class Synthesis(support.NothingPrinted):
         run.finish()
 
     def test_the_application_stays_alive(self):
-        voxels, matrix = support.slab()
         polled = []
+        # A whole head on one thread, so that even a fast machine is polled often meanwhile.
         LOGIC.synthesize(
-            Parameters(scene.add_volume(voxels, matrix, "T2w"), input_state=PREPARED, accept_implausible=True),
+            Parameters(scene.load_example("T2w"), input_state=PREPARED, threads=1),
             tell=lambda run: polled.append((time.monotonic(), run.fraction)),
         )
         times, fractions = zip(*polled)
@@ -163,10 +163,10 @@ class Synthesis(support.NothingPrinted):
     def test_an_event_loop_may_keep_the_interpreter_to_itself(self):
         # Holds the interpreter's lock, as compiled code that embeds Python may between two ticks of a timer.
         sleep = ctypes.PyDLL(None).usleep
-        voxels, matrix = support.slab()
-        scan = scene.add_volume(voxels, matrix, "T2w")
+        # A whole head on one thread, so that there are many ticks even on a fast machine.
+        scan = scene.load_example("T2w")
         for fraction_to_stop_at in (None, 0.2):
-            run = LOGIC.start(Parameters(scan, input_state=PREPARED, accept_implausible=True))
+            run = LOGIC.start(Parameters(scan, input_state=PREPARED, threads=1))
             told, start = [], None
             while not run.poll():
                 sleep(20_000)

@@ -65,6 +65,8 @@ class Panel(unittest.TestCase):
 
     def test_apply_synthesizes_and_turns_into_cancel_meanwhile(self):
         self.choose()
+        # So that even a fast machine ticks several times meanwhile.
+        self.ui.threadsSpinBox.value = 1
         self.assertEqual((self.ui.applyButton.text, self.ui.applyButton.enabled), ("Apply", True))
         self.ui.applyButton.click()
         self.assertEqual((self.ui.applyButton.text, self.ui.progressBar.is_visible), ("Cancel", True))
