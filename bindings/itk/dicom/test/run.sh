@@ -151,6 +151,33 @@ wait "$pid" || ending=$?
 [ "$ending" -eq 17 ] || fail "interrupted: $ending, $(cat "$work/stderr")"
 [ ! -e "$work/refused" ] && [ -z "$(find "$work" -maxdepth 1 -name '.mrisynth*')" ] || fail "it left something"
 
+# The hidden folders that are there, without the folder's name.
+hidden() { find "$work" -maxdepth 1 -name '.mrisynth*' -printf '%f\n' | LC_ALL=C sort | tr '\n' ' '; }
+
+say "what a killed run left is removed by the next that writes, and nothing else"
+if strace -o /dev/null true 2>/dev/null; then
+  for call in fsync rename; do
+    ending=0
+    # As a shell tells it: 128 and the signal.
+    strace --follow-forks --quiet=all -o /dev/null -e "inject=/^${call}(at2?)?\$:error=EIO:signal=SIGKILL" \
+      "$program" --to t1w "$work/straight" "$work/refused" >"$work/stdout" 2>"$work/stderr" || ending=$?
+    [ "$ending" -eq 137 ] && [ ! -e "$work/refused" ] && [ "$(hidden | wc -w)" -eq 1 ] ||
+      fail "killed at its first $call: $ending, $(hidden), $(cat "$work/stderr")"
+  done
+else
+  say "SKIPPED: strace, which is not allowed here: only what a test leaves itself is removed"
+fi
+mkdir "$work/.mrisynth-dicom-aB3xyz" "$work/.mrisynth-dicom-living" "$work/.mrisynth-dicom-seven77" "$work/other"
+touch "$work/.mrisynth-dicom-aB3xyz/00001.dcm" "$work/other/kept" "$work/.mrisynth-dicom-a_file"
+ln -s other "$work/.mrisynth-dicom-a_link"
+flock "$work/.mrisynth-dicom-living" "$program" --to t1w "$work/straight" "$work/next" >"$work/stdout" 2>"$work/stderr" ||
+  fail "beside abandoned folders: $(cat "$work/stderr")"
+[ "$(hidden)" = ".mrisynth-dicom-a_file .mrisynth-dicom-a_link .mrisynth-dicom-living .mrisynth-dicom-seven77 " ] ||
+  fail "the next run left $(hidden)"
+[ -e "$work/other/kept" ] || fail "it removed what a link led to"
+[ "$(ls "$work/whole" | wc -l)" -eq "$(ls "$work/next" | wc -l)" ] || fail "the next run's series is not whole"
+rm -r "$work"/.mrisynth-dicom-* "$work/other"
+
 # What a derived series must be, whoever reads it.
 check_series() {
   local folder=$1 source=$2 expected=$3 likeness=$4 file
