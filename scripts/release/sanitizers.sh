@@ -42,5 +42,7 @@ done
 
 say "fuzzing, 30 s a target"
 RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/instrument.sh with_cargo build --workspace --bin mrisynth-fuzz
-"$build/$platform/release/mrisynth-fuzz" all --seconds 30 --seed "${1-1}" --time-limit 60 --jobs "$(nproc)"
+"$build/$platform/release/mrisynth-fuzz" all --seconds 30 --seed "${1-1}" --time-limit 60 --jobs "$(nproc)" |
+  tee "$build/printed"
+if grep -q ' blind,' "$build/printed"; then fail "not instrumented"; fi
 say "passed"

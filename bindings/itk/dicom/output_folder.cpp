@@ -15,8 +15,6 @@
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
-#include <utility>
-#include <vector>
 
 namespace mrisynth_dicom {
 namespace {
@@ -76,12 +74,13 @@ void remove_if_abandoned(const fs::path &path) {
 // Removes what processes have left in `parent` that are no more. What cannot be removed stays: it is in nobody's way.
 void remove_abandoned(const fs::path &parent) {
   std::error_code ignored;
-  std::vector<fs::path> found;
   for (fs::directory_iterator entry(parent, ignored), end; !ignored && entry != end; entry.increment(ignored)) {
-    if (is_staging(entry->path())) found.push_back(entry->path());
+    if (is_staging(entry->path())) remove_if_abandoned(entry->path());
   }
-  for (const fs::path &path : found) remove_if_abandoned(path);
 }
+
+// The folder that a path's last name is in.
+fs::path parent_of(const fs::path &path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
 bool lies_in(const fs::path &path, const fs::path &folder) {
   const fs::path relative = fs::weakly_canonical(path).lexically_relative(fs::weakly_canonical(folder));
@@ -94,7 +93,7 @@ OutputFolder::OutputFolder(const fs::path &target, const fs::path &input) : targ
   std::error_code ignored;
   // A slash at the end would hide the folder's own name.
   if (!target_.has_filename()) target_ = target_.parent_path();
-  const fs::path parent = target_.has_parent_path() ? target_.parent_path() : fs::path(".");
+  const fs::path parent = parent_of(target_);
   if (!fs::is_directory(parent, ignored)) fail(parent, "there is no such folder to write into");
   if (lies_in(target_, input)) {
     throw Failure(ExitCode::invalid_argument, target_.string() + ": the output must not lie in the input's folder");
@@ -112,7 +111,7 @@ OutputFolder::~OutputFolder() {
 
 const fs::path &OutputFolder::staging() {
   if (!staging_.empty()) return staging_;
-  const fs::path parent = target_.has_parent_path() ? target_.parent_path() : fs::path(".");
+  const fs::path parent = parent_of(target_);
   remove_abandoned(parent);
   for (int attempt = 0; staging_.empty(); ++attempt) {
     if (attempt == attempts) fail(parent, "another process removes temporary folders as soon as they are made");
@@ -135,10 +134,9 @@ void OutputFolder::make_staging(const fs::path &parent) {
   } else if (folder >= 0) {
     close(folder);
   } else if (errno != ENOENT) {
-    const int fault = std::exchange(errno, 0);
+    const std::string fault = std::generic_category().message(errno);
     rmdir(name.c_str());
-    errno = fault;
-    fail_with_errno(name);
+    fail(name, fault);
   }
 }
 
